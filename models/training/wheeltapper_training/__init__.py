@@ -1,0 +1,1 @@
+"""Trains, judges and packages the denoisers that Wheeltapper ships."""

@@ -1,0 +1,11 @@
+//! State detection (ISO 13374 SD): scores and commands come in, transitions of an ISA-18.2 life cycle go out.
+//!
+//! This room knows neither MQTT nor text, and no clock but the one that it is handed.
+
+mod condition;
+mod lifecycle;
+mod transition;
+
+pub use condition::{Condition, ConditionSettings};
+pub use lifecycle::{Alarm, AlarmSettings, Refusal, Standing};
+pub use transition::{Class, Severity, State, Transition};

@@ -1,0 +1,53 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// A change of an alarm's state, severity or class; nothing else raises `seq`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// The episode's id, the same for all of its transitions.
+    pub episode: String,
+    /// Rises by one with each transition of the machine, from 1.
+    pub seq: u64,
+    pub class: Class,
+    pub state: State,
+    pub severity: Severity,
+    pub score: f64,
+    /// When the episode was raised.
+    pub raised: Timestamp,
+    /// When this transition happened.
+    pub changed: Timestamp,
+    /// The stamp of the sample that caused it.
+    pub sample_time: Timestamp,
+}
+
+/// What kind of thing an alarm is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Class {
+    /// The machine.
+    Condition,
+    /// What is said of the machine: a sensor, a line, a clock.
+    DataQuality,
+}
+
+/// The alarm states of ISA-18.2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    Normal,
+    Unacknowledged,
+    Acknowledged,
+    ReturnedUnacknowledged,
+    Shelved,
+    Suppressed,
+}
+
+/// How far beyond its limit a machine is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    Low,
+    Medium,
+    High,
+    Critical,
+}

@@ -1,0 +1,63 @@
+//! The command line: one file a command. Each reads its arguments, makes one call into the house, prints and exits.
+
+mod calibrate;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+#[cfg(feature = "demo")]
+mod demo_view;
+mod outcome;
+mod publisher;
+mod recordings;
+mod replay;
+mod run;
+mod score;
+mod score_plot;
+mod surroundings;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use outcome::Outcome;
+
+/// Listens to machine telemetry over MQTT, tells when a machine stops ringing true, which sensors say so and what to do.
+#[derive(Debug, Parser)]
+#[command(name = "wheeltapper", version, arg_required_else_help = true, disable_help_subcommand = true)]
+pub struct Command {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Shows everything at once on this machine, with nothing installed
+    #[cfg(feature = "demo")]
+    Demo(demo::Demo),
+    /// Runs the daemon
+    Run(run::Run),
+    /// Validates everything that a run needs, without running
+    Check(check::Check),
+    /// Scores a recording of any machine, each row from the rows up to it
+    Score(score::Score),
+    /// Learns from a recording what is normal for a machine, for `run` to use
+    Calibrate(calibrate::Calibrate),
+    /// Plays a recording onto a broker
+    Replay(replay::Replay),
+}
+
+impl Command {
+    pub fn run(self) -> ExitCode {
+        surroundings::quiet_caught_panics();
+        let outcome: Outcome = match self.verb {
+            #[cfg(feature = "demo")]
+            Verb::Demo(demo) => demo.run(),
+            Verb::Run(run) => run.run(),
+            Verb::Check(check) => check.run(),
+            Verb::Score(score) => score.run(),
+            Verb::Calibrate(calibrate) => calibrate.run(),
+            Verb::Replay(replay) => replay.run(),
+        };
+        outcome::exit_code(outcome)
+    }
+}

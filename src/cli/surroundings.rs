@@ -1,0 +1,224 @@
+use std::fs::{self, File};
+use std::io::{self, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::outcome::Failure;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::acquisition::Name;
+use crate::advisory::{Library, PlaybookError, PlaybookFile};
+use crate::config::{Config, Kind, shipped_kind, shipped_kinds};
+use crate::gateway::Stock;
+use crate::models::{Model, PackageFiles, shipped, shipped_names};
+use crate::notation::nearest;
+
+/// Where kinds, models and playbooks are looked for: a folder first, then what the binary brings along.
+pub(super) struct Shelves {
+    pub models: PathBuf,
+    pub kinds: PathBuf,
+    pub playbooks: PathBuf,
+    pub allow_unsigned: bool,
+}
+
+impl Shelves {
+    /// What the binary brings along, and a folder of models if one is named.
+    pub fn shipped(models: Option<PathBuf>, allow_unsigned: bool) -> Self {
+        Self { models: models.unwrap_or_default(), kinds: PathBuf::new(), playbooks: PathBuf::new(), allow_unsigned }
+    }
+
+    pub fn of(config: &Config) -> Self {
+        Self {
+            models: config.models.clone(),
+            kinds: config.kinds.clone(),
+            playbooks: config.playbooks.clone(),
+            allow_unsigned: config.allow_unsigned,
+        }
+    }
+
+    /// A kind with its model, verified.
+    pub fn kind(&self, name: &Name) -> Result<(Kind, Option<Arc<Model>>), Failure> {
+        let path = self.kinds.join(format!("{name}.toml"));
+        let kind = match fs::read_to_string(&path) {
+            Ok(text) => Kind::parse(&text, &path.display().to_string()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let text = shipped_kind(name.as_str()).ok_or_else(|| unknown_kind(name, &self.kinds))?;
+                Kind::parse(text, &format!("kind {name} (shipped with the binary)"))
+            }
+            Err(error) => return Err(Failure::config(format_args!("{}: {error}", path.display()))),
+        };
+        let kind = kind.map_err(Failure::config)?;
+        let model = kind.model.as_ref().map(|model| self.model(model)).transpose()?;
+        if let Some(model) = &model {
+            fits(&kind, model)?;
+        }
+        Ok((kind, model))
+    }
+
+    pub fn library(&self) -> Result<Arc<Library>, Failure> {
+        let texts = playbooks_in(&self.playbooks)?;
+        if texts.is_empty() {
+            return Ok(Arc::new(Library::shipped()));
+        }
+        let files = texts.iter().map(|(origin, text)| PlaybookFile { origin, text });
+        let all = |errors: Vec<PlaybookError>| errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n");
+        Library::from_files(files).map(Arc::new).map_err(|errors| Failure::config(all(errors)))
+    }
+
+    fn model(&self, name: &Name) -> Result<Arc<Model>, Failure> {
+        let folder = self.models.join(name.as_str());
+        let model = match (folder.is_dir(), shipped(name.as_str())) {
+            (true, _) => Model::load(&Folder(folder), self.allow_unsigned),
+            (false, Some(package)) => Model::load(&package, self.allow_unsigned),
+            (false, None) => return Err(Failure::config(format_args!(
+                "there is no model package {name} in {}, and the binary brings only {:?} along",
+                self.models.display(),
+                shipped_names().collect::<Vec<_>>()
+            ))),
+        };
+        model.map(Arc::new).map_err(Failure::config)
+    }
+}
+
+/// Everything that a run takes from its surroundings, read and verified.
+pub(super) fn stock(config: &Config) -> Result<Stock, Failure> {
+    let shelves = Shelves::of(config);
+    let keys = config.machines.iter().map(|(_, keys)| keys).chain([&config.machine_defaults]);
+    let mut kinds = std::collections::BTreeMap::new();
+    for name in keys.filter_map(|keys| keys.kind.as_ref()) {
+        if !kinds.contains_key(name) {
+            kinds.insert(name.clone(), shelves.kind(name)?);
+        }
+    }
+    Ok(Stock { kinds, library: shelves.library()? })
+}
+
+/// Reads and parses a configuration file.
+pub(super) fn config(path: &Path) -> Result<Config, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::config(format_args!("cannot read the configuration {}: {error}", path.display())))?;
+    Ok(Config::parse(&text, &path.display().to_string())?)
+}
+
+/// The password in a file, without the line's end.
+pub(super) fn password(path: &Path) -> Result<String, Failure> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::config(format_args!("mqtt.password_file {}: {error}", path.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The daemon's log goes to standard error; `RUST_LOG` says how much of it.
+pub(super) fn log(json: bool) {
+    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let set = if json { log.json().try_init() } else { log.with_ansi(io::stderr().is_terminal()).try_init() };
+    // A log that was set up before is as good.
+    drop(set);
+}
+
+pub(super) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Failure::failed)
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn told_to_stop() -> io::Result<()> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    tokio::select! {
+        _ = terminate.recv() => Ok(()),
+        interrupted = tokio::signal::ctrl_c() => interrupted,
+    }
+}
+
+/// Panics that are caught and answered as errors need no words of their own on standard error.
+pub(super) fn quiet_caught_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let in_the_engine = panic.location().is_some_and(|place| place.file().contains("tract-"));
+        if !in_the_engine {
+            usual(panic);
+        }
+    }));
+}
+
+/// A model package in a folder.
+struct Folder(PathBuf);
+
+impl PackageFiles for Folder {
+    fn read(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        File::open(self.0.join(path))?.take(most).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+
+    fn origin(&self) -> String {
+        self.0.display().to_string()
+    }
+}
+
+fn fits(kind: &Kind, model: &Model) -> Result<(), Failure> {
+    let channels = kind.channels();
+    for wanted in &model.manifest().contract.channels {
+        let found = channels.iter().find(|channel| channel.name == wanted.name);
+        let Some(found) = found else {
+            return Err(Failure::config(format_args!(
+                "kind {}: its model {} reads the channel {}, which the kind does not have",
+                kind.name,
+                model.manifest().name,
+                wanted.name
+            )));
+        };
+        if found.unit.as_ref().is_some_and(|unit| *unit != wanted.unit) {
+            return Err(Failure::config(format_args!(
+                "kind {}: the channel {} is in {}, its model {} reads it in {}",
+                kind.name,
+                wanted.name,
+                found.unit.as_deref().unwrap_or_default(),
+                model.manifest().name,
+                wanted.unit
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn unknown_kind(name: &Name, folder: &Path) -> Failure {
+    let known: Vec<&str> = shipped_kinds().collect();
+    let meant = nearest(name.as_str(), known.iter().copied());
+    let meant = meant.map(|meant| format!("; did you mean {meant:?}?")).unwrap_or_default();
+    let folder = match folder.as_os_str().is_empty() {
+        true => String::new(),
+        false => format!(" in {}", folder.display()),
+    };
+    Failure::config(format_args!("there is no kind {name:?}{folder}, and the binary brings only {known:?} along{meant}"))
+}
+
+/// All playbooks below a folder, sorted by path; none where there is no such folder.
+fn playbooks_in(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
+    let mut texts = Vec::new();
+    if folder.as_os_str().is_empty() {
+        return Ok(texts);
+    }
+    let mut folders = vec![folder.to_owned()];
+    while let Some(folder) = folders.pop() {
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(Failure::config(format_args!("{}: {error}", folder.display()))),
+        };
+        for entry in entries {
+            let path = entry.map_err(Failure::config)?.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "toml") {
+                let text = fs::read_to_string(&path)
+                    .map_err(|error| Failure::config(format_args!("{}: {error}", path.display())))?;
+                texts.push((path.display().to_string(), text));
+            }
+        }
+    }
+    texts.sort();
+    Ok(texts)
+}

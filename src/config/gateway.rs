@@ -1,0 +1,369 @@
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer, de};
+
+use crate::acquisition::{Format, Name, TopicPattern};
+use crate::advisory::LockoutFacts;
+use crate::machine::CalibrationLength;
+use crate::notation::{TomlError, parse_duration, parse_size, read_toml, sha256_hex};
+use crate::plant::Input;
+
+/// A gateway's configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub gateway: Name,
+    pub prefix: String,
+    pub state_dir: PathBuf,
+    pub models: PathBuf,
+    pub kinds: PathBuf,
+    pub playbooks: PathBuf,
+    pub allow_unsigned: bool,
+    pub max_machines: usize,
+    pub mqtt: MqttKeys,
+    pub inputs: Vec<Input>,
+    pub machine_defaults: MachineKeys,
+    pub machines: Vec<(Name, MachineKeys)>,
+    pub raise_after: Option<Duration>,
+    pub clear_after: Option<Duration>,
+    pub score_every: Duration,
+    /// Of the file's text.
+    pub sha256: String,
+}
+
+/// How to reach the broker.
+#[derive(Clone, Debug)]
+pub struct MqttKeys {
+    pub host: String,
+    pub port: u16,
+    pub client_id: String,
+    pub max_payload: usize,
+    pub username: Option<String>,
+    pub password_file: Option<PathBuf>,
+}
+
+/// What may be said of a machine, for all of them or for one.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MachineKeys {
+    #[serde(default, deserialize_with = "some_duration")]
+    pub cadence: Option<Duration>,
+    pub calibrate: Option<CalibrateKey>,
+    #[serde(default, deserialize_with = "some_duration")]
+    pub lateness: Option<Duration>,
+    pub kind: Option<Name>,
+    /// How the machine is locked out before somebody opens it; steps that need it are shown only where it is known.
+    pub lockout: Option<LockoutFacts>,
+    /// Part numbers by the playbooks' part ids.
+    #[serde(default)]
+    pub parts: BTreeMap<String, String>,
+}
+
+/// `calibrate = 400` or `calibrate = "2h"`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct CalibrateKey(pub CalibrationLength);
+
+/// A configuration that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    #[error(transparent)]
+    Toml(#[from] TomlError),
+    #[error("{origin}: {key}: {what}")]
+    Value { origin: String, key: String, what: String },
+}
+
+impl Config {
+    pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
+        let file: File = read_toml(text, origin)?;
+        file.resolve(origin, sha256_hex(text.as_bytes()))
+    }
+
+    /// What is said of a machine: its own keys, then the defaults.
+    pub fn machine(&self, name: &Name) -> MachineKeys {
+        let own = self.machines.iter().find(|(own, _)| own == name).map(|(_, keys)| keys.clone()).unwrap_or_default();
+        let defaults = &self.machine_defaults;
+        MachineKeys {
+            cadence: own.cadence.or(defaults.cadence),
+            calibrate: own.calibrate.or(defaults.calibrate),
+            lateness: own.lateness.or(defaults.lateness),
+            kind: own.kind.or_else(|| defaults.kind.clone()),
+            lockout: own.lockout.or_else(|| defaults.lockout.clone()),
+            parts: if own.parts.is_empty() { defaults.parts.clone() } else { own.parts },
+        }
+    }
+}
+
+impl MachineKeys {
+    pub fn calibration_length(&self) -> CalibrationLength {
+        self.calibrate.map_or(CalibrationLength::Samples(FEWEST_ROWS), |key| key.0)
+    }
+
+    pub fn lateness(&self) -> Duration {
+        self.lateness.unwrap_or(Duration::from_secs(10))
+    }
+}
+
+impl<'de> Deserialize<'de> for CalibrateKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "expected a number of samples, e.g. 400, or a duration, e.g. \"2h\"")]
+        enum Either {
+            Samples(u64),
+            Span(String),
+        }
+        match Either::deserialize(deserializer)? {
+            Either::Samples(samples) if samples >= FEWEST_SAMPLES => {
+                Ok(Self(CalibrationLength::Samples(usize::try_from(samples).map_err(de::Error::custom)?)))
+            }
+            Either::Samples(samples) => Err(de::Error::custom(format_args!(
+                "calibrate is {samples}, expected at least {FEWEST_SAMPLES} samples; 400 and more are sensible"
+            ))),
+            Either::Span(span) => Ok(Self(CalibrationLength::Span(parse_duration(&span).map_err(de::Error::custom)?))),
+        }
+    }
+}
+
+/// The file as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    gateway: Name,
+    prefix: Option<String>,
+    state_dir: Option<PathBuf>,
+    models: Option<PathBuf>,
+    kinds: Option<PathBuf>,
+    playbooks: Option<PathBuf>,
+    allow_unsigned: Option<bool>,
+    max_machines: Option<usize>,
+    mqtt: MqttTable,
+    #[serde(default)]
+    input: Vec<InputKeys>,
+    #[serde(default)]
+    machine_defaults: MachineKeys,
+    #[serde(default)]
+    alarm: AlarmKeys,
+    #[serde(default)]
+    score: ScoreKeys,
+    #[serde(default)]
+    machine: Vec<MachineTable>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MqttTable {
+    host: String,
+    port: Option<u16>,
+    client_id: Option<String>,
+    #[serde(default, deserialize_with = "some_size")]
+    max_payload: Option<u64>,
+    username: Option<String>,
+    password_file: Option<PathBuf>,
+}
+
+/// One `[[input]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputKeys {
+    topic: String,
+    format: Option<Format>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AlarmKeys {
+    #[serde(default, deserialize_with = "some_duration")]
+    raise_after: Option<Duration>,
+    #[serde(default, deserialize_with = "some_duration")]
+    clear_after: Option<Duration>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ScoreKeys {
+    #[serde(default, deserialize_with = "some_duration")]
+    every: Option<Duration>,
+}
+
+/// One `[[machine]]`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MachineTable {
+    name: Name,
+    #[serde(default, deserialize_with = "some_duration")]
+    cadence: Option<Duration>,
+    calibrate: Option<CalibrateKey>,
+    #[serde(default, deserialize_with = "some_duration")]
+    lateness: Option<Duration>,
+    kind: Option<Name>,
+    lockout: Option<LockoutFacts>,
+    #[serde(default)]
+    parts: BTreeMap<String, String>,
+}
+
+impl File {
+    fn resolve(self, origin: &str, sha256: String) -> Result<Config, ConfigError> {
+        let wrong = |key: &str, what: String| ConfigError::Value { origin: origin.to_owned(), key: key.to_owned(), what };
+        let prefix = self.prefix.unwrap_or_else(|| "wheeltapper/v1".to_owned());
+        if prefix.is_empty() || prefix.contains(['+', '#']) || prefix.starts_with(['/', '$']) || prefix.ends_with('/') {
+            return Err(wrong("prefix", format!("{prefix:?} is no topic; expected e.g. \"wheeltapper/v1\"")));
+        }
+        if self.input.is_empty() {
+            return Err(wrong(
+                "input",
+                "there is none; add an [[input]] table, e.g. topic = \"plant/{machine}/telemetry\"".to_owned(),
+            ));
+        }
+        let inputs = self.input.into_iter().map(|input| input.resolve().map_err(|what| wrong("input.topic", what)));
+        let inputs = inputs.collect::<Result<Vec<Input>, ConfigError>>()?;
+        let mqtt = self.mqtt.resolve(&self.gateway).map_err(|(key, what)| wrong(key, what))?;
+        let max_machines = self.max_machines.unwrap_or(1000);
+        if max_machines == 0 || max_machines < self.machine.len() {
+            return Err(wrong(
+                "max_machines",
+                format!("{max_machines} is less than the {} machines that are listed, and never 0", self.machine.len()),
+            ));
+        }
+        if self.machine_defaults.cadence == Some(Duration::ZERO) {
+            return Err(wrong("machine_defaults.cadence", "is 0, expected a positive duration".to_owned()));
+        }
+        let mut machines: Vec<(Name, MachineKeys)> = Vec::new();
+        for table in self.machine {
+            if machines.iter().any(|(name, _)| *name == table.name) {
+                return Err(wrong("machine.name", format!("{} is listed twice", table.name)));
+            }
+            if table.cadence == Some(Duration::ZERO) {
+                return Err(wrong("machine.cadence", format!("of {} is 0, expected a positive duration", table.name)));
+            }
+            let MachineTable { name, cadence, calibrate, lateness, kind, lockout, parts } = table;
+            machines.push((name, MachineKeys { cadence, calibrate, lateness, kind, lockout, parts }));
+        }
+        let share = |folder: &str| PathBuf::from("/usr/share/wheeltapper").join(folder);
+        Ok(Config {
+            gateway: self.gateway,
+            prefix,
+            state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/wheeltapper".into()),
+            models: self.models.unwrap_or_else(|| share("models")),
+            kinds: self.kinds.unwrap_or_else(|| share("kinds")),
+            playbooks: self.playbooks.unwrap_or_else(|| share("playbooks")),
+            allow_unsigned: self.allow_unsigned.unwrap_or(false),
+            max_machines,
+            mqtt,
+            inputs,
+            machine_defaults: self.machine_defaults,
+            machines,
+            raise_after: self.alarm.raise_after,
+            clear_after: self.alarm.clear_after,
+            score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
+            sha256,
+        })
+    }
+}
+
+impl InputKeys {
+    fn resolve(self) -> Result<Input, String> {
+        let pattern = TopicPattern::parse(&self.topic).map_err(|error| format!("{:?}: {error}", self.topic))?;
+        let format = self.format.unwrap_or(Format::Json);
+        if (format == Format::Value) != pattern.names_channel() {
+            return Err(match format {
+                Format::Value => format!(
+                    "{:?}: format = \"value\" needs the level that names the channel, e.g. plant/{{machine}}/{{channel}}",
+                    self.topic
+                ),
+                Format::Json => format!("{:?}: {{channel}} is only for format = \"value\"", self.topic),
+            });
+        }
+        Ok(Input { pattern, format })
+    }
+}
+
+impl MqttTable {
+    fn resolve(self, gateway: &Name) -> Result<MqttKeys, (&'static str, String)> {
+        if self.host.is_empty() || self.host.contains(char::is_whitespace) {
+            return Err(("mqtt.host", format!("{:?} is no host; expected e.g. \"127.0.0.1\"", self.host)));
+        }
+        let client_id = self.client_id.unwrap_or_else(|| format!("wheeltapper-{gateway}"));
+        if client_id.is_empty() || client_id.len() > 256 || client_id.contains(char::is_control) {
+            return Err(("mqtt.client_id", format!("{client_id:?}: expected 1 to 256 bytes without control characters")));
+        }
+        let max_payload = self.max_payload.unwrap_or(256 * 1024);
+        if !(16..=16 * 1024 * 1024).contains(&max_payload) {
+            return Err(("mqtt.max_payload", format!("{max_payload} bytes, expected 16B to 16MiB")));
+        }
+        if self.password_file.is_some() && self.username.is_none() {
+            return Err(("mqtt.password_file", "needs mqtt.username beside it".to_owned()));
+        }
+        Ok(MqttKeys {
+            host: self.host,
+            port: self.port.unwrap_or(1883),
+            client_id,
+            max_payload: usize::try_from(max_payload).unwrap_or(usize::MAX),
+            username: self.username,
+            password_file: self.password_file,
+        })
+    }
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+    parse_size(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
+}
+
+/// Fewer rows than this are not worth a calibration.
+const FEWEST_ROWS: usize = 400;
+const FEWEST_SAMPLES: u64 = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SMALLEST: &str = "gateway = \"g1\"\n[mqtt]\nhost = \"127.0.0.1\"\n[[input]]\ntopic = \"plant/{machine}/telemetry\"\n";
+
+    #[test]
+    fn gateway_host_and_one_input_are_enough() {
+        let config = Config::parse(SMALLEST, "w.toml").unwrap();
+        assert_eq!(config.mqtt.client_id, "wheeltapper-g1");
+        assert_eq!(config.prefix, "wheeltapper/v1");
+        assert_eq!(config.mqtt.max_payload, 262_144);
+        assert_eq!(config.machine_defaults.calibration_length(), CalibrationLength::Samples(400));
+    }
+
+    #[test]
+    fn a_machine_takes_its_own_keys_before_the_defaults() {
+        let text = format!(
+            "{SMALLEST}[machine_defaults]\ncadence = \"1s\"\ncalibrate = 600\n[[machine]]\nname = \"p\"\ncalibrate = \"2h\"\n"
+        );
+        let config = Config::parse(&text, "w.toml").unwrap();
+        let keys = config.machine(&Name::parse("p").unwrap());
+        assert_eq!(keys.cadence, Some(Duration::from_secs(1)));
+        assert_eq!(keys.calibration_length(), CalibrationLength::Span(Duration::from_secs(7200)));
+        assert_eq!(config.machine(&Name::parse("q").unwrap()).calibration_length(), CalibrationLength::Samples(600));
+    }
+
+    #[test]
+    fn each_wrong_value_is_answered_with_its_key_and_what_was_expected() {
+        for (from, to, expected) in [
+            ("gateway = \"g1\"", "gateway = \"g/1\"", "never `+`, `#`, `/`"),
+            ("gateway = \"g1\"\n", "", "missing field `gateway`"),
+            ("host =", "hots =", "did you mean `host`?"),
+            ("[mqtt]", "prefx = \"a\"\n[mqtt]", "did you mean `prefix`?"),
+            ("[mqtt]", "prefix = \"a/#\"\n[mqtt]", "prefix: "),
+            ("{machine}", "x", "input.topic: "),
+            ("telemetry\"", "telemetry\"\nformat = \"xml\"", "unknown variant `xml`"),
+            ("telemetry\"", "telemetry\"\nformat = \"value\"", "needs the level that names the channel"),
+            ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nport = 70000", "line 4"),
+            ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nmax_payload = \"1MB\"", "is not a size"),
+            ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
+            ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
+            ("[[input]]", "[machine_defaults]\ncalibrate = 3\n[[input]]", "at least 50"),
+            ("[[input]]", "[machine_defaults]\ncalibrate = true\n[[input]]", "a number of samples"),
+        ] {
+            let text = SMALLEST.replacen(from, to, 1);
+            let error = Config::parse(&text, "w.toml").unwrap_err().to_string();
+            assert!(error.starts_with("w.toml") && error.contains(expected), "{to:?}: {error}");
+        }
+    }
+}

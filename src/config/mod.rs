@@ -1,0 +1,10 @@
+//! The gateway's TOML file and the kinds' profiles: text comes in, values that cannot be wrong go out, or an error that
+//! says where, what was found, what was expected and which key was probably meant.
+//!
+//! Nothing here opens a file that a configuration names; that is for those who use it.
+
+mod gateway;
+mod kind;
+
+pub use gateway::{CalibrateKey, Config, ConfigError, InputKeys, MachineKeys, MqttKeys};
+pub use kind::{Kind, shipped_kind, shipped_kinds};

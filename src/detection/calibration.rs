@@ -1,0 +1,298 @@
+use ndarray::Array2;
+use serde::{Deserialize, Serialize};
+
+use super::mewma::FittedMewma;
+use crate::acquisition::Name;
+use crate::manipulation::{Limits, Plausibility, Scaling};
+use crate::models::{Contract, Denoiser, InferenceError};
+
+/// What is known of a channel beforehand.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChannelProfile {
+    pub name: Name,
+    pub unit: Option<String>,
+    pub limits: Limits,
+    pub role: Role,
+    /// How far its level strays from one sound day to the next: a standard deviation, in the channel's unit.
+    pub drift: f64,
+}
+
+/// What a channel is used for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Judged.
+    #[default]
+    Scored,
+    /// Seen by the network, not judged.
+    Context,
+}
+
+/// What a machine's own rows say about it, in closed form: everything that its detector needs.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// In the order of the samples.
+    pub(super) channels: Vec<CalibratedChannel>,
+    /// From how many rows.
+    pub(super) rows: usize,
+    /// Of the scored channels, in the order of their names.
+    pub(super) channel_chart: FittedMewma,
+    pub(super) network: Option<CalibratedNetwork>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CalibratedChannel {
+    pub name: Name,
+    pub unit: Option<String>,
+    /// In the channel's unit.
+    pub mean: f64,
+    /// Standard deviation, in the channel's unit.
+    pub deviation: f64,
+    /// From one sound day to the next: a standard deviation, in the channel's unit.
+    pub drift: f64,
+    pub plausibility: Plausibility,
+    pub part: Part,
+}
+
+/// What a channel does in the score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    Scored,
+    Context,
+    /// Left out: it never changed while calibrating.
+    Constant,
+    /// Left out: it had a value in less than half of the rows.
+    Scarce,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct CalibratedNetwork {
+    /// In the order of the network's channels.
+    pub scaling: Scaling,
+    /// For each channel of the network its place in a sample.
+    pub places: Vec<usize>,
+    /// Of the residuals of the scored channels, in the order of their names.
+    pub chart: FittedMewma,
+    /// The share of the scored channels' variance that the network leaves unexplained, 0 to 1: how much weight the chart
+    /// of the channels themselves keeps. Where a load cycle makes up nearly all variance it has nothing to say.
+    pub unexplained: f64,
+}
+
+impl Calibration {
+    /// Fits everything to a machine's rows, each in the order of `channels`, NaN where a channel had no value.
+    pub fn fit(
+        rows: &[Vec<f64>],
+        channels: &[ChannelProfile],
+        network: Option<(&mut dyn Denoiser, &Contract)>,
+    ) -> Result<Self, CalibrationError> {
+        let channels: Vec<CalibratedChannel> =
+            channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
+        let scored: Vec<usize> = places_of(&channels, Part::Scored);
+        if scored.is_empty() {
+            return Err(CalibrationError::NothingVaries { rows: rows.len(), channels: channels.len() });
+        }
+        let standardised =
+            Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| channels[scored[i]].standardised(rows[t][scored[i]]));
+        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].deviation).collect();
+        let channel_chart = FittedMewma::fit(&standardised, &drift).ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
+        let network = match network {
+            Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
+            None => None,
+        };
+        Ok(Self { channels, rows: rows.len(), channel_chart, network })
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Each channel with its part in the score.
+    pub fn parts(&self) -> impl Iterator<Item = (&Name, Part)> {
+        self.channels.iter().map(|channel| (&channel.name, channel.part))
+    }
+
+    /// Whether all of its pieces fit together, as they must when it was read from a file.
+    pub fn is_whole(&self) -> bool {
+        let scored = places_of(&self.channels, Part::Scored).len();
+        let finite = |channel: &CalibratedChannel| channel.mean.is_finite() && channel.deviation.is_finite();
+        self.channel_chart.is_whole(scored)
+            && self.channels.iter().all(finite)
+            && self.network.as_ref().is_none_or(|network| {
+                let width = network.places.len();
+                network.chart.is_whole(scored)
+                    && (0.0..=1.0).contains(&network.unexplained)
+                    && network.scaling.centre.len() == width
+                    && network.scaling.scale.len() == width
+                    && network.scaling.scale.iter().all(|scale| *scale > 0.0)
+                    && network.places.iter().all(|place| *place < self.channels.len())
+            })
+    }
+}
+
+impl CalibratedChannel {
+    /// `(value − mean) / deviation`, clipped so that one wild value cannot fill the charts' memory.
+    pub fn standardised(&self, value: f64) -> f64 {
+        ((value - self.mean) / self.deviation).clamp(-CLIP, CLIP)
+    }
+}
+
+/// The places of the channels with a part, in the order of their names: sums do not depend on the order in which a
+/// sender happens to write its channels, not even in the last bit.
+pub(super) fn places_of(channels: &[CalibratedChannel], part: Part) -> Vec<usize> {
+    let mut places: Vec<usize> = (0..channels.len()).filter(|&place| channels[place].part == part).collect();
+    places.sort_by(|&one, &other| channels[one].name.cmp(&channels[other].name));
+    places
+}
+
+/// Rows that no detector can be fitted to.
+#[derive(Debug, thiserror::Error)]
+pub enum CalibrationError {
+    #[error(
+        "none of the {channels} channels changes in the {rows} rows of the calibration; let the machine run while it is \
+         calibrated"
+    )]
+    NothingVaries { rows: usize, channels: usize },
+    #[error("{rows} rows are too few for this many channels; calibrate with more, at least 400")]
+    TooFewRows { rows: usize },
+    #[error("the network reads the channel {0}, which this machine does not have")]
+    ChannelMissing(Name),
+    #[error("the network needs more than {needed} rows before its first output, the calibration has {rows}")]
+    ShorterThanWindow { rows: usize, needed: usize },
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+}
+
+fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> CalibratedChannel {
+    let values = || rows.iter().map(move |row| row[place]).filter(|value| !value.is_nan());
+    let count = values().count();
+    let mean = values().sum::<f64>() / (count as f64).max(1.0);
+    let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count as f64).max(1.0);
+    let deviation = variance.sqrt();
+    let part = if 2 * count < rows.len() || count == 0 {
+        Part::Scarce
+    } else if deviation <= mean.abs() * f64::EPSILON * 16.0 {
+        Part::Constant
+    } else {
+        match profile.role {
+            Role::Scored => Part::Scored,
+            Role::Context => Part::Context,
+        }
+    };
+    let plausibility = Plausibility {
+        limits: profile.limits,
+        lowest: values().fold(mean, f64::min),
+        highest: values().fold(mean, f64::max),
+    };
+    CalibratedChannel { name: profile.name.clone(), unit: profile.unit.clone(), mean, deviation, drift: profile.drift, plausibility, part }
+}
+
+fn calibrated_network(
+    rows: &[Vec<f64>],
+    channels: &[CalibratedChannel],
+    denoiser: &mut dyn Denoiser,
+    contract: &Contract,
+) -> Result<CalibratedNetwork, CalibrationError> {
+    let places = contract
+        .channels
+        .iter()
+        .map(|wanted| {
+            let place = channels.iter().position(|channel| channel.name == wanted.name);
+            place.ok_or_else(|| CalibrationError::ChannelMissing(wanted.name.clone()))
+        })
+        .collect::<Result<Vec<usize>, _>>()?;
+    let sorted: Vec<Vec<f64>> = places
+        .iter()
+        .map(|&place| {
+            let mut values: Vec<f64> = rows.iter().map(|row| row[place]).filter(|value| !value.is_nan()).collect();
+            values.sort_by(f64::total_cmp);
+            values
+        })
+        .collect();
+    let floors = contract.channels.iter().map(|channel| channel.floor);
+    let scaling = Scaling::robust(sorted.iter().map(Vec::as_slice).zip(floors), contract.clip);
+
+    let scored = places_of(channels, Part::Scored);
+    let mut residuals = Residuals::new(places.clone(), &scored);
+    let mut seen = Vec::new();
+    for row in rows {
+        if let Some(residual) = residuals.observe(row, &scaling, denoiser)? {
+            seen.extend_from_slice(residual);
+        }
+    }
+    let count = seen.len() / scored.len();
+    let too_short = CalibrationError::ShorterThanWindow { rows: rows.len(), needed: 2 * contract.window };
+    if count < contract.window {
+        return Err(too_short);
+    }
+    let residuals = Array2::from_shape_vec((count, scored.len()), seen).map_err(|_| too_short)?;
+    let network_place = |place: usize| places.iter().position(|known| *known == place);
+    let drift = scored.iter().map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
+    let chart = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>()).ok_or(CalibrationError::TooFewRows { rows: count })?;
+    let shares = residuals.columns().into_iter().zip(&scored).filter_map(|(residual, &place)| {
+        let scale = scaling.scale[network_place(place)?];
+        let whole = (channels[place].deviation / scale).powi(2);
+        let values = || residual.iter().filter(|value| !value.is_nan());
+        let mean = values().sum::<f64>() / (values().count() as f64).max(1.0);
+        let left = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (values().count() as f64).max(1.0);
+        Some((left / whole).min(1.0))
+    });
+    let shares: Vec<f64> = shares.collect();
+    let unexplained = shares.iter().sum::<f64>() / (shares.len() as f64).max(1.0);
+    Ok(CalibratedNetwork { scaling, places, chart, unexplained })
+}
+
+/// Turns a machine's rows into residuals: what is measured less what the network makes of it, in scaled units.
+pub(super) struct Residuals {
+    places: Vec<usize>,
+    /// For each scored channel its place in the network, if the network knows it.
+    scored: Vec<Option<usize>>,
+    /// The newest scaled value of each of the network's channels; stands in while a channel has none.
+    column: Vec<f32>,
+    valid: Vec<bool>,
+    residual: Vec<f64>,
+}
+
+impl Residuals {
+    pub fn new(places: Vec<usize>, scored: &[usize]) -> Self {
+        let width = places.len();
+        Self {
+            scored: scored.iter().map(|place| places.iter().position(|known| known == place)).collect(),
+            column: vec![0.0; width],
+            valid: vec![false; width],
+            residual: vec![f64::NAN; scored.len()],
+            places,
+        }
+    }
+
+    /// The residual of each scored channel, NaN where it has no value; `None` until the network has seen enough.
+    pub fn observe(
+        &mut self,
+        row: &[f64],
+        scaling: &Scaling,
+        denoiser: &mut dyn Denoiser,
+    ) -> Result<Option<&[f64]>, InferenceError> {
+        for (channel, &place) in self.places.iter().enumerate() {
+            self.valid[channel] = !row[place].is_nan();
+            if self.valid[channel] {
+                self.column[channel] = scaling.scaled(channel, row[place]) as f32;
+            }
+        }
+        let Some(denoised) = denoiser.push(&self.column)? else { return Ok(None) };
+        for (residual, channel) in self.residual.iter_mut().zip(&self.scored) {
+            *residual = match channel {
+                Some(channel) if self.valid[*channel] => f64::from(self.column[*channel] - denoised[*channel]),
+                _ => f64::NAN,
+            };
+        }
+        Ok(Some(&self.residual))
+    }
+
+    /// The place in the network of a scored channel.
+    pub fn network_place(&self, scored: usize) -> Option<usize> {
+        self.scored[scored]
+    }
+}
+
+/// Standardised values beyond this say no more than that they are far away.
+const CLIP: f64 = 30.0;

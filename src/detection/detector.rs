@@ -1,0 +1,163 @@
+use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
+use super::mewma::Mewma;
+use super::{Contribution, Direction};
+use crate::manipulation::{Fault, Scaling};
+use crate::models::{Denoiser, InferenceError};
+
+/// Scores one machine, sample by sample, each from the samples up to it.
+pub struct Detector {
+    channels: Vec<CalibratedChannel>,
+    /// Places of the scored channels in a sample.
+    scored: Vec<usize>,
+    /// The sample with readings left out that say more about their sensor than about the machine.
+    values: Vec<f64>,
+    channel_chart: Mewma,
+    network: Option<Network>,
+    /// Of the newest score, in the order of `scored`.
+    shares: Vec<f64>,
+}
+
+struct Network {
+    scaling: Scaling,
+    residuals: Residuals,
+    denoiser: Box<dyn Denoiser>,
+    chart: Mewma,
+    /// The weight of the channels' own chart beside this one's, which has 1.
+    unexplained: f64,
+}
+
+/// What one sample said.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Judgement {
+    /// 1.0 is the limit; `None` where no score is possible.
+    pub score: Option<f64>,
+    /// The share of the machine's channels that had a believable value.
+    pub quality: f64,
+    /// A reading that was left out, if there was one.
+    pub fault: Option<Fault>,
+}
+
+impl Detector {
+    /// A detector that has seen nothing yet. The denoiser must be the one that the calibration was fitted with.
+    pub fn new(calibration: Calibration, denoiser: Option<Box<dyn Denoiser>>) -> Self {
+        let scored = places_of(&calibration.channels, Part::Scored);
+        let network = calibration.network.zip(denoiser).map(|(calibrated, mut denoiser)| {
+            denoiser.reset();
+            Network {
+                scaling: calibrated.scaling,
+                residuals: Residuals::new(calibrated.places, &scored),
+                denoiser,
+                chart: Mewma::new(calibrated.chart),
+                unexplained: calibrated.unexplained,
+            }
+        });
+        Self {
+            values: vec![f64::NAN; calibration.channels.len()],
+            channels: calibration.channels,
+            channel_chart: Mewma::new(calibration.channel_chart),
+            network,
+            shares: vec![0.0; scored.len()],
+            scored,
+        }
+    }
+
+    /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
+    pub fn observe(&mut self, values: &[f64]) -> Result<Judgement, InferenceError> {
+        let mut fault = None;
+        let mut believed = 0;
+        for (place, channel) in self.channels.iter().enumerate() {
+            let value = values.get(place).copied().unwrap_or(f64::NAN);
+            let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
+            fault = fault.or(doubt);
+            self.values[place] = if doubt.is_some() { f64::NAN } else { value };
+            believed += usize::from(!self.values[place].is_nan());
+        }
+        let quality = believed as f64 / self.channels.len().max(1) as f64;
+        let score = self.score()?;
+        Ok(Judgement { score, quality, fault })
+    }
+
+    /// The parts of the score that are on.
+    pub fn parts(&self) -> Vec<&'static str> {
+        let mut parts = vec!["channel_mewma"];
+        parts.extend(self.network.iter().map(|_| "residual_mewma"));
+        parts
+    }
+
+    /// How the network runs, if there is one.
+    pub fn engine(&self) -> Option<&'static str> {
+        self.network.as_ref().map(|network| network.denoiser.engine())
+    }
+
+    /// The newest score's share of each channel of a sample; they sum to 1, or are all 0.
+    pub fn write_shares(&self, shares: &mut [f64]) {
+        shares.fill(0.0);
+        for (&place, &share) in self.scored.iter().zip(&self.shares) {
+            shares[place] = share;
+        }
+    }
+
+    /// The newest score's contributions, largest first, as many as a message can carry.
+    pub fn contributions(&self) -> Vec<Contribution> {
+        let mut order: Vec<usize> = (0..self.scored.len()).filter(|&index| self.shares[index] > 0.0).collect();
+        order.sort_by(|&one, &other| self.shares[other].total_cmp(&self.shares[one]));
+        order.truncate(MOST_CONTRIBUTIONS);
+        let total: f64 = order.iter().map(|&index| self.shares[index]).sum();
+        order.into_iter().map(|index| self.contribution(index, total)).collect()
+    }
+
+    fn score(&mut self) -> Result<Option<f64>, InferenceError> {
+        let standardised = |&place: &usize| self.channels[place].standardised(self.values[place]);
+        let by_channels = self.channel_chart.observe(self.scored.iter().map(standardised));
+        for (target, share) in self.shares.iter_mut().zip(self.channel_chart.shares()) {
+            *target = share;
+        }
+        let mut score = by_channels;
+        if let Some(network) = &mut self.network {
+            let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
+            let Some(residual) = residual else { return Ok(None) };
+            let by_network = network.chart.observe(residual.iter().copied());
+            // The weighted geometric mean of both distances, and the mean of both charts' shares likewise.
+            let weight = network.unexplained / (1.0 + network.unexplained);
+            score = (weight * by_channels.max(LEAST).ln() + (1.0 - weight) * by_network.max(LEAST).ln()).exp();
+            for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
+                *target = weight * *target + (1.0 - weight) * share;
+            }
+        }
+        let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
+        Ok(seen.then_some(score))
+    }
+
+    fn contribution(&self, index: usize, total: f64) -> Contribution {
+        let channel = &self.channels[self.scored[index]];
+        let by_chart = self.channel_chart.deviation(index) * channel.deviation;
+        let value = channel.mean + by_chart;
+        // The network knows the load cycle and with it what to expect; without one it is the calibration's mean.
+        let deviation = match &self.network {
+            Some(network) => match network.residuals.network_place(index) {
+                Some(place) => network.chart.deviation(index) * network.scaling.scale[place],
+                None => by_chart,
+            },
+            None => by_chart,
+        };
+        Contribution {
+            channel: channel.name.clone(),
+            share: self.shares[index] / total,
+            direction: if deviation > 0.0 {
+                Direction::High
+            } else if deviation < 0.0 {
+                Direction::Low
+            } else {
+                Direction::Neither
+            },
+            value: Some(value),
+            expected: Some(value - deviation),
+            unit: channel.unit.clone(),
+        }
+    }
+}
+
+/// Scores are multiplied, so none of them may be zero.
+const LEAST: f64 = 1e-9;
+/// Keeps a payload below 64 KiB for any number of channels.
+const MOST_CONTRIBUTIONS: usize = 32;

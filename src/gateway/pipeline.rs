@@ -1,0 +1,344 @@
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use tokio::sync::oneshot;
+use tokio::time::{MissedTickBehavior, interval};
+use tracing::{error, info, warn};
+
+use super::Workshop;
+use super::refusals::RefusalLog;
+use crate::acquisition::{Name, Rejection};
+use crate::checkpoint::Calibrations;
+use crate::clock::Now;
+use crate::machine::{Announcement, Fitted, Trouble};
+use crate::outbox::{Durability, Outbox, Publication};
+use crate::plant::{Message, Observed, Plant};
+use crate::publication::{AlarmPayload, Gateway, Judged, MachineStatus, ScorePayload, StatusPayload, Topics};
+use crate::transport::{AckToken, LinkEvent, LinkEvents, LinkHandle, Qos, Refusal};
+
+/// The thread between the broker's link and the pure house: it scores, keeps the outbox, and answers with
+/// publications and acknowledgements.
+///
+/// A telemetry message is acknowledged only when every transition that it caused is in the outbox and on disk.
+pub(super) struct Pipeline {
+    plant: Plant<Workshop>,
+    outbox: Outbox,
+    link: LinkHandle,
+    voice: Voice,
+    calibrations: Calibrations,
+    refusals: RefusalLog,
+    started: Instant,
+    /// When each machine's score was published last.
+    scored: HashMap<Name, Duration>,
+    troubles: BTreeMap<Name, String>,
+    unacknowledged: Vec<AckToken>,
+    status: Status,
+}
+
+/// Who speaks, and where.
+pub(super) struct Voice {
+    pub gateway: Gateway,
+    pub topics: Topics,
+    pub score_every: Duration,
+    pub since: Timestamp,
+}
+
+/// What a pipeline is made of.
+pub(super) struct Parts {
+    pub plant: Plant<Workshop>,
+    pub outbox: Outbox,
+    pub link: LinkHandle,
+    pub voice: Voice,
+    pub calibrations: Calibrations,
+}
+
+#[derive(Default)]
+struct Status {
+    /// As it was published last.
+    payload: Vec<u8>,
+    connected: bool,
+}
+
+/// What a batch of messages led to.
+#[derive(Default)]
+struct Consequences {
+    announcements: Vec<(Name, Announcement)>,
+    fitted: Vec<(Name, Fitted)>,
+    troubles: Vec<(Name, Trouble)>,
+    scores: Vec<(Name, Vec<u8>)>,
+}
+
+impl Pipeline {
+    pub fn new(parts: Parts) -> Self {
+        let Parts { plant, outbox, link, voice, calibrations } = parts;
+        Self {
+            plant,
+            outbox,
+            link,
+            voice,
+            calibrations,
+            refusals: RefusalLog::default(),
+            started: Instant::now(),
+            scored: HashMap::new(),
+            troubles: BTreeMap::new(),
+            unacknowledged: Vec::new(),
+            status: Status::default(),
+        }
+    }
+
+    /// Works until the link ends or somebody says stop.
+    pub async fn work(mut self, mut events: LinkEvents, mut stop: oneshot::Receiver<()>) {
+        let mut tick = interval(TICK);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut ticks = 0u64;
+        loop {
+            tokio::select! {
+                biased;
+                _ = &mut stop => break,
+                event = events.recv() => {
+                    let Some(event) = event else { break };
+                    self.take(event);
+                    // Whatever else has arrived shares one fsync.
+                    for _ in 1..BATCH {
+                        let Some(event) = events.try_recv() else { break };
+                        self.take(event);
+                    }
+                    self.settle();
+                }
+                _ = tick.tick() => {
+                    ticks += 1;
+                    self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
+                }
+            }
+        }
+        self.settle();
+        self.close().await;
+    }
+
+    fn now(&self) -> Now {
+        Now { utc: Timestamp::now(), steady: self.started.elapsed() }
+    }
+
+    fn take(&mut self, event: LinkEvent) {
+        match event {
+            LinkEvent::Message { topic, payload, retain, dup, ack, .. } => {
+                let message = Message { topic: &topic, payload: &payload, retained: retain, redelivered: dup };
+                self.score(message);
+                self.unacknowledged.extend(ack);
+            }
+            LinkEvent::Oversize { topic, ack, .. } => {
+                self.refuse(&topic, Rejection::Oversize);
+                self.unacknowledged.extend(ack);
+            }
+            LinkEvent::Acknowledged(id) => self.outbox.acknowledged(id),
+            LinkEvent::Lost(ids) => self.outbox.hand_back(&ids),
+            LinkEvent::Connected { session_present } => self.connected(session_present),
+            LinkEvent::Disconnected { reason } => {
+                warn!(%reason, "the broker is gone; alarms are kept until it is back");
+                self.status.connected = false;
+                self.unacknowledged.clear();
+            }
+            LinkEvent::Unreachable { reason, attempts } => {
+                // The first failures of an outage are told one by one, later ones now and then.
+                if attempts <= 3 || attempts.is_multiple_of(20) {
+                    warn!(%reason, attempts, "the broker cannot be reached; trying on");
+                }
+            }
+            LinkEvent::SubscriptionRefused { filter } => {
+                error!(%filter, "the broker refuses this subscription: check its access rules");
+            }
+            LinkEvent::SubscriptionDowngraded { filter, granted } => {
+                warn!(%filter, ?granted, "the broker grants less than was asked: telemetry may get lost on the way here");
+            }
+            LinkEvent::SessionDropped { reason } | LinkEvent::ClientIdContested { reason } => error!(%reason),
+        }
+    }
+
+    fn score(&mut self, message: Message<'_>) {
+        let now = self.now();
+        if self.voice.topics.is_own(message.topic) {
+            self.refuse(message.topic, Rejection::UnknownTopic);
+            return;
+        }
+        let mut consequences = Consequences::default();
+        let Self { plant, scored, voice, .. } = self;
+        plant.receive(message, now, &mut |observed| consequences.add(observed, scored, voice, now));
+        self.tell_refusal(now);
+        self.draw(consequences);
+    }
+
+    fn refuse(&mut self, topic: &str, rejection: Rejection) {
+        self.plant.refuse(topic, rejection);
+        self.tell_refusal(self.now());
+    }
+
+    fn tell_refusal(&mut self, now: Now) {
+        if let Some(refused) = self.plant.take_newest_refusal() {
+            self.refusals.tell(&refused, now.steady);
+        }
+    }
+
+    /// Lets time pass: samples that waited go on, the outbox and the status are kept up.
+    fn pass_time(&mut self, whole_second: bool) {
+        let now = self.now();
+        let mut consequences = Consequences::default();
+        let Self { plant, scored, voice, .. } = self;
+        plant.poll(now, &mut |observed| consequences.add(observed, scored, voice, now));
+        self.draw(consequences);
+        if whole_second {
+            if let Durability::Degraded { cause, in_memory } = self.outbox.maintain(now.utc) {
+                error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory");
+            }
+            self.tell_status();
+        }
+        self.settle();
+    }
+
+    /// Carries out what samples led to.
+    fn draw(&mut self, consequences: Consequences) {
+        for (name, fitted) in consequences.fitted {
+            info!(machine = %name, rows = fitted.calibration.rows(), "has learned what is normal");
+            self.troubles.remove(&name);
+            if let Err(error) = self.calibrations.save(&name, &fitted) {
+                error!(machine = %name, %error, "its calibration is not kept; it will learn anew after a restart");
+            }
+        }
+        for (name, trouble) in consequences.troubles {
+            let trouble = trouble.to_string();
+            if self.troubles.get(&name) != Some(&trouble) {
+                warn!(machine = %name, trouble, "is not scored");
+                self.troubles.insert(name, trouble);
+            }
+        }
+        for (name, announcement) in consequences.announcements {
+            self.announce(&name, announcement);
+        }
+        for (name, payload) in consequences.scores {
+            let topic = self.voice.topics.score(&name);
+            // A score that finds no room is not missed: the next one is newer.
+            let _ = self.link.publish_now(Publication { topic, payload, retain: false }, Qos::AtMostOnce);
+        }
+    }
+
+    fn announce(&mut self, name: &Name, announcement: Announcement) {
+        let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
+        let model = machine.profile().identity();
+        let state = announcement.transition.state;
+        let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway);
+        info!(machine = %name, seq = payload.seq(), ?state, "alarm");
+        let json = payload.to_json();
+        let publication = |topic, retain| Publication { topic, payload: json.clone(), retain };
+        let both =
+            [publication(self.voice.topics.event(name), false), publication(self.voice.topics.alarm(name), true)];
+        if let Err(error) = self.outbox.append(Timestamp::now(), name.as_str(), payload.seq(), &both) {
+            error!(machine = %name, %error, "the outbox refuses a transition");
+        }
+    }
+
+    /// Makes a batch last, then acknowledges it and sends what may be sent.
+    fn settle(&mut self) {
+        if let Durability::Degraded { cause, in_memory } = self.outbox.sync() {
+            warn!(%cause, in_memory, "alarms are in memory only");
+        }
+        for token in self.unacknowledged.drain(..) {
+            self.link.ack(token);
+        }
+        while self.link.room() > 0 {
+            let Some(entry) = self.outbox.next_unsent() else { break };
+            let payload = match entry.first_attempt {
+                true => entry.publication.payload,
+                false => AlarmPayload::replayed(&entry.publication.payload),
+            };
+            let publication = Publication { payload, ..entry.publication };
+            match self.link.publish_tracked(entry.id, publication) {
+                Ok(()) => {}
+                Err(Refusal::Offline(_) | Refusal::Full(_)) => {
+                    self.outbox.hand_back(&[entry.id]);
+                    break;
+                }
+                Err(refusal @ Refusal::Impossible { .. }) => {
+                    error!(%refusal, machine = entry.stream, seq = entry.seq, "no broker would take this alarm");
+                    self.outbox.acknowledged(entry.id);
+                }
+            }
+        }
+    }
+
+    fn connected(&mut self, session_present: bool) {
+        info!(session_present, "connected to the broker");
+        self.status = Status { connected: true, payload: Vec::new() };
+        self.tell_status();
+        if !session_present {
+            // A broker that lost the session may have lost what it had acknowledged, too.
+            let waiting = self.outbox.reannounce(KEPT_TAIL);
+            if waiting > 0 {
+                info!(waiting, "announces every machine's alarm again");
+            }
+        }
+    }
+
+    /// Publishes the status if it has changed.
+    fn tell_status(&mut self) {
+        if !self.status.connected {
+            return;
+        }
+        let machines = self.plant.machines().map(|machine| {
+            let trouble = self.troubles.get(machine.name()).cloned();
+            (machine.name().clone(), MachineStatus { state: machine.state(), trouble })
+        });
+        let gateway = &self.voice.gateway.name;
+        let rejected = self.plant.rejections().clone();
+        let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).to_json();
+        if payload != self.status.payload {
+            let publication = Publication { topic: self.voice.topics.status(), payload: payload.clone(), retain: true };
+            if self.link.publish_now(publication, Qos::AtLeastOnce).is_ok() {
+                self.status.payload = payload;
+            }
+        }
+    }
+
+    /// Says good-bye: a clean stop publishes `offline` itself, the last will is for the others.
+    async fn close(mut self) {
+        let payload = StatusPayload::offline(&self.voice.gateway.name, Timestamp::now()).to_json();
+        let publication = Publication { topic: self.voice.topics.status(), payload, retain: true };
+        // Without a connection the last will says the same.
+        let _ = self.link.publish_now(publication, Qos::AtLeastOnce);
+        self.link.disconnect().await;
+        // What the broker has not confirmed by now is sent after the next start.
+        let _ = self.outbox.maintain(Timestamp::now());
+        let _ = self.outbox.sync();
+    }
+}
+
+impl Consequences {
+    fn add(&mut self, observed: Observed<'_>, scored: &mut HashMap<Name, Duration>, voice: &Voice, now: Now) {
+        let Observed { machine, time, observation } = observed;
+        let name = machine.name();
+        if let Some(fitted) = observation.fitted {
+            self.fitted.push((name.clone(), *fitted));
+        }
+        if let Some(trouble) = observation.trouble {
+            self.troubles.push((name.clone(), trouble));
+        }
+        if let Some(announcement) = observation.announcement {
+            self.announcements.push((name.clone(), *announcement));
+        }
+        let due = scored.get(name).is_none_or(|last| now.steady.saturating_sub(*last) >= voice.score_every);
+        if due {
+            let contributions = if observation.score.is_some() { machine.contributions() } else { Vec::new() };
+            let judged = Judged { score: observation.score, quality: observation.quality, contributions };
+            let payload = ScorePayload::new(&voice.gateway.name, name, time, judged).to_json();
+            self.scores.push((name.clone(), payload));
+            scored.insert(name.clone(), now.steady);
+        }
+    }
+}
+
+/// How often samples that wait are looked at.
+const TICK: Duration = Duration::from_millis(100);
+const TICKS_A_SECOND: u64 = 10;
+/// Messages that share one fsync.
+const BATCH: usize = 256;
+/// Transitions that are announced again after the broker lost the session.
+const KEPT_TAIL: usize = 300;

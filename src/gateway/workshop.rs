@@ -1,0 +1,111 @@
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use tracing::{info, warn};
+
+use crate::acquisition::Name;
+use crate::advisory::{Library, MachineFacts};
+use crate::alarm::Standing;
+use crate::checkpoint::{Calibrations, Found};
+use crate::config::{Config, Kind, MachineKeys};
+use crate::machine::{Machine, Profile};
+use crate::manipulation::{Alignment, Channels};
+use crate::models::Model;
+use crate::plant::MachineMaker;
+
+/// What a run takes from its surroundings, read and verified.
+pub struct Stock {
+    pub kinds: BTreeMap<Name, (Kind, Option<Arc<Model>>)>,
+    pub library: Arc<Library>,
+}
+
+/// Makes machines: from the configuration, their kinds, and what was kept of them.
+pub struct Workshop {
+    config: Config,
+    stock: Stock,
+    calibrations: Calibrations,
+    standings: HashMap<Name, Standing>,
+}
+
+impl Workshop {
+    pub fn new(config: &Config, stock: Stock) -> Self {
+        Self {
+            calibrations: Calibrations::in_state_dir(&config.state_dir),
+            config: config.clone(),
+            stock,
+            standings: HashMap::new(),
+        }
+    }
+
+    /// Where the alarms of machines stood before a restart.
+    pub fn with_standings(self, standings: HashMap<Name, Standing>) -> Self {
+        Self { standings, ..self }
+    }
+
+    pub fn profile(&self, name: &Name) -> Profile {
+        let keys = self.config.machine(name);
+        let kind = self.kind(&keys);
+        Profile {
+            channels: kind.map(|(kind, _)| kind.channels()).unwrap_or_default(),
+            model: kind.and_then(|(_, model)| model.clone()),
+            symptoms: Arc::new(self.stock.library.symptoms(kind.and_then(|(kind, _)| kind.playbooks.as_deref()))),
+            library: self.stock.library.clone(),
+            facts: MachineFacts { name: name.clone(), lockout: keys.lockout.clone(), parts: keys.parts.clone() },
+            calibrate: keys.calibration_length(),
+            cadence: keys.cadence.or(kind.map(|(kind, _)| kind.cadence)),
+            raise_after: self.config.raise_after,
+            clear_after: self.config.clear_after,
+        }
+    }
+
+    fn kind(&self, keys: &MachineKeys) -> Option<&(Kind, Option<Arc<Model>>)> {
+        self.stock.kinds.get(keys.kind.as_ref()?)
+    }
+
+    /// A machine as it was calibrated before, or one that has yet to learn.
+    fn machine(&self, name: &Name, profile: Profile) -> (Machine, Option<Channels>) {
+        let learning = |profile| (Machine::learning(name.clone(), profile), None);
+        match self.calibrations.load(name, &profile.fingerprint()) {
+            Found::Fitted(fitted) => {
+                let names: Vec<Name> = fitted.calibration.parts().map(|(name, _)| name.clone()).collect();
+                match Machine::fitted(name.clone(), profile.clone(), *fitted) {
+                    Ok(machine) => {
+                        info!(machine = %name, "goes on with its calibration");
+                        (machine, Some(Channels::fixed(names)))
+                    }
+                    Err(error) => {
+                        warn!(machine = %name, %error, "its calibration cannot be used; it learns anew");
+                        learning(profile)
+                    }
+                }
+            }
+            Found::Nothing => learning(profile),
+            Found::ForAnotherProfile => {
+                warn!(machine = %name, "was calibrated for another model or kind; it learns anew");
+                learning(profile)
+            }
+            Found::Quarantined { why } => {
+                warn!(machine = %name, %why, "its calibration file was put aside; it learns anew");
+                learning(profile)
+            }
+        }
+    }
+}
+
+impl MachineMaker for Workshop {
+    fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
+        let keys = self.config.machine(name);
+        let profile = self.profile(name);
+        let alignment = Alignment {
+            cadence: profile.cadence.unwrap_or(std::time::Duration::from_secs(1)),
+            lateness: keys.lateness(),
+        };
+        let of_kind = Channels::fixed(profile.channels.iter().map(|channel| channel.name.clone()));
+        let (mut machine, of_calibration) = self.machine(name, profile);
+        if let Some(standing) = self.standings.remove(name) {
+            machine.resume(standing);
+        }
+        let channels = of_calibration.unwrap_or(if of_kind.is_empty() { Channels::default() } else { of_kind });
+        (machine, alignment, channels)
+    }
+}

@@ -1,0 +1,397 @@
+//! The pure heart: one machine's way from a sample to a score, an alarm's transition and the advice that goes with it.
+//!
+//! Samples and commands come in, [`Observation`]s and [`Announcement`]s go out. `run`, `score` and `calibrate` all call
+//! just this, so that the same samples give the same scores, bit for bit. It knows no socket, no file and no clock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::acquisition::Name;
+use crate::advisory::{Library, MachineFacts, Recommendation};
+use crate::alarm::{Alarm, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition};
+use crate::assessment::{Diagnosis, SymptomTable, diagnose};
+use crate::clock::Now;
+use crate::detection::{self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, Role};
+use crate::manipulation::{Fault, Limits, Sample};
+use crate::models::{InferenceError, Model};
+use crate::notation::sha256_hex;
+
+/// What is known of a machine before it is heard.
+#[derive(Clone)]
+pub struct Profile {
+    /// Its channels; empty where they are learned from what it reports.
+    pub channels: Vec<ChannelProfile>,
+    /// The network of its kind; none for the universal profile.
+    pub model: Option<Arc<Model>>,
+    pub library: Arc<Library>,
+    /// The faults that a machine of its kind can have.
+    pub symptoms: Arc<SymptomTable>,
+    pub facts: MachineFacts,
+    pub calibrate: CalibrationLength,
+    /// The expected time between two samples; `None`: learned while calibrating.
+    pub cadence: Option<Duration>,
+    /// `None`: five samples.
+    pub raise_after: Option<Duration>,
+    /// `None`: five samples.
+    pub clear_after: Option<Duration>,
+}
+
+/// How much of a machine's telemetry it is calibrated on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalibrationLength {
+    Samples(usize),
+    /// In the time of the samples.
+    Span(Duration),
+}
+
+/// A calibration with all that decides whether it may be used again.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fitted {
+    /// Of the profile that it was fitted for; see [`Profile::fingerprint`].
+    pub fingerprint: String,
+    /// The time between two samples.
+    pub cadence: Duration,
+    pub calibration: Calibration,
+}
+
+/// Which model scores a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    pub name: String,
+    pub version: String,
+    pub sha256: String,
+}
+
+/// One machine.
+pub struct Machine {
+    name: Name,
+    profile: Profile,
+    phase: Phase,
+    alarm: Alarm,
+    held: Vec<Held>,
+    /// The newest sample with short gaps filled.
+    filled: Vec<f64>,
+}
+
+/// What one sample led to.
+#[derive(Debug)]
+pub struct Observation {
+    /// 1.0 is the limit; `None` while learning, or where no score is possible.
+    pub score: Option<f64>,
+    /// The share of the machine's channels that had a believable value.
+    pub quality: f64,
+    /// Whether the alarm's condition holds.
+    pub holds: bool,
+    /// A reading that was left out because it tells of its sensor.
+    pub fault: Option<Fault>,
+    /// The machine has just learned what is normal.
+    pub fitted: Option<Box<Fitted>>,
+    /// Why it has not, although it has seen enough, or why this sample has no score.
+    pub trouble: Option<Trouble>,
+    pub announcement: Option<Box<Announcement>>,
+}
+
+/// What stood between a sample and its score.
+#[derive(Debug, thiserror::Error)]
+pub enum Trouble {
+    #[error(transparent)]
+    Calibration(#[from] CalibrationError),
+    #[error(transparent)]
+    Inference(#[from] InferenceError),
+}
+
+/// A transition with everything that is said about it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Announcement {
+    pub transition: Transition,
+    pub contributions: Vec<Contribution>,
+    pub diagnosis: Diagnosis,
+    pub recommendation: Option<Recommendation>,
+}
+
+enum Phase {
+    Learning(Learner),
+    Scoring(Box<Detector>),
+}
+
+#[derive(Default)]
+struct Learner {
+    rows: Vec<Vec<f64>>,
+    times: Vec<Timestamp>,
+}
+
+#[derive(Clone, Copy)]
+struct Held {
+    value: f64,
+    age: u32,
+}
+
+impl Profile {
+    /// Changes with everything that a calibration depends on besides the machine's own rows.
+    pub fn fingerprint(&self) -> String {
+        let channels: Vec<String> = self.channels.iter().map(|channel| format!("{channel:?}")).collect();
+        sha256_hex(format!("{}\n{}\n{}", self.identity().sha256, detection::RECIPE, channels.join("\n")).as_bytes())
+    }
+
+    pub fn identity(&self) -> ModelIdentity {
+        match &self.model {
+            Some(model) => ModelIdentity {
+                name: model.manifest().name.to_string(),
+                version: model.manifest().version.clone(),
+                sha256: model.sha256().to_owned(),
+            },
+            None => ModelIdentity {
+                name: "universal".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                sha256: sha256_hex(detection::RECIPE.as_bytes()),
+            },
+        }
+    }
+
+    fn detector(&self, calibration: Calibration) -> Result<Detector, InferenceError> {
+        let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
+        Ok(Detector::new(calibration, denoiser))
+    }
+
+    fn alarm_settings(&self, cadence: Duration) -> AlarmSettings {
+        let defaults = ConditionSettings::default();
+        let samples = |delay: Option<Duration>, default| match delay {
+            Some(delay) => (delay.as_secs_f64() / cadence.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 1e6) as u32,
+            None => default,
+        };
+        AlarmSettings {
+            condition: ConditionSettings {
+                raise_after: samples(self.raise_after, defaults.raise_after),
+                clear_after: samples(self.clear_after, defaults.clear_after),
+                ..defaults
+            },
+        }
+    }
+}
+
+impl Machine {
+    /// A machine that has yet to learn what is normal.
+    pub fn learning(name: Name, profile: Profile) -> Self {
+        let alarm = Alarm::new(name.clone(), profile.alarm_settings(profile.cadence.unwrap_or(DEFAULT_CADENCE)));
+        Self { name, profile, phase: Phase::Learning(Learner::default()), alarm, held: Vec::new(), filled: Vec::new() }
+    }
+
+    /// A machine that was calibrated before, for the same profile.
+    pub fn fitted(name: Name, profile: Profile, fitted: Fitted) -> Result<Self, InferenceError> {
+        let detector = profile.detector(fitted.calibration)?;
+        let settings = profile.alarm_settings(profile.cadence.unwrap_or(fitted.cadence));
+        let alarm = Alarm::new(name.clone(), settings);
+        Ok(Self { name, profile, phase: Phase::Scoring(Box::new(detector)), alarm, held: Vec::new(), filled: Vec::new() })
+    }
+
+    /// Goes on with the alarm as its newest transition left it before a restart.
+    pub fn resume(&mut self, standing: Standing) {
+        self.alarm.resume(standing);
+    }
+
+    /// Takes the newest sample; `names` are its channels, in its order.
+    pub fn observe(&mut self, names: &[Name], sample: Sample<'_>, now: Now) -> Observation {
+        self.fill(sample.values);
+        let mut observation = Observation {
+            score: None,
+            quality: share_with_value(sample.values),
+            holds: self.alarm.holds(),
+            fault: None,
+            fitted: None,
+            trouble: None,
+            announcement: None,
+        };
+        match &mut self.phase {
+            Phase::Learning(learner) => {
+                learner.take(&self.filled, sample.time);
+                if learner.has_enough(self.profile.calibrate) {
+                    match self.fit(names) {
+                        Ok(fitted) => observation.fitted = Some(Box::new(fitted)),
+                        Err(trouble) => observation.trouble = Some(trouble),
+                    }
+                }
+            }
+            Phase::Scoring(detector) => match detector.observe(&self.filled) {
+                Ok(judgement) => {
+                    observation.score = judgement.score;
+                    observation.quality = observation.quality.min(judgement.quality);
+                    observation.fault = judgement.fault;
+                    if let Some(score) = judgement.score {
+                        let transition = self.alarm.observe(score, sample.time, now.utc);
+                        observation.announcement = transition.map(|transition| Box::new(self.announce(transition)));
+                        observation.holds = self.alarm.holds();
+                    }
+                }
+                Err(error) => observation.trouble = Some(error.into()),
+            },
+        }
+        observation
+    }
+
+    /// Somebody has seen the alarm.
+    pub fn acknowledge(&mut self, episode: Option<&str>, now: Now) -> Result<Option<Announcement>, Refusal> {
+        let transition = self.alarm.acknowledge(episode, now.utc)?;
+        Ok(transition.map(|transition| self.announce(transition)))
+    }
+
+    pub fn name(&self) -> &Name {
+        &self.name
+    }
+
+    pub fn profile(&self) -> &Profile {
+        &self.profile
+    }
+
+    /// `learning n/N`, then `scoring`.
+    pub fn state(&self) -> String {
+        match &self.phase {
+            Phase::Learning(learner) => {
+                let cadence = self.profile.cadence.unwrap_or(DEFAULT_CADENCE).as_secs_f64();
+                let needed = match self.profile.calibrate {
+                    CalibrationLength::Samples(samples) => samples,
+                    CalibrationLength::Span(span) => (span.as_secs_f64() / cadence).ceil() as usize,
+                };
+                format!("learning {}/{}", learner.rows.len().min(needed), needed)
+            }
+            Phase::Scoring(_) => "scoring".to_owned(),
+        }
+    }
+
+    pub fn alarm_state(&self) -> State {
+        self.alarm.state()
+    }
+
+    pub fn standing(&self) -> Option<&Standing> {
+        self.alarm.standing()
+    }
+
+    /// The parts of the score that are on; none while learning.
+    pub fn parts(&self) -> Vec<&'static str> {
+        match &self.phase {
+            Phase::Learning(_) => Vec::new(),
+            Phase::Scoring(detector) => detector.parts(),
+        }
+    }
+
+    /// The newest score's contributions, largest first.
+    pub fn contributions(&self) -> Vec<Contribution> {
+        match &self.phase {
+            Phase::Learning(_) => Vec::new(),
+            Phase::Scoring(detector) => detector.contributions(),
+        }
+    }
+
+    /// The newest score's share of each channel, in the order of the samples; all 0 while learning.
+    pub fn write_shares(&self, shares: &mut [f64]) {
+        match &self.phase {
+            Phase::Learning(_) => shares.fill(0.0),
+            Phase::Scoring(detector) => detector.write_shares(shares),
+        }
+    }
+
+    /// Fills short gaps with the newest value: a channel may be slower than its machine, a reading may get lost.
+    fn fill(&mut self, values: &[f64]) {
+        self.held.resize(values.len(), Held { value: f64::NAN, age: 0 });
+        self.filled.resize(values.len(), f64::NAN);
+        for ((held, filled), &value) in self.held.iter_mut().zip(&mut self.filled).zip(values) {
+            *held = match value.is_nan() {
+                true => Held { age: held.age.saturating_add(1), ..*held },
+                false => Held { value, age: 0 },
+            };
+            *filled = if held.age > HOLD { f64::NAN } else { held.value };
+        }
+    }
+
+    fn fit(&mut self, names: &[Name]) -> Result<Fitted, Trouble> {
+        // Whatever comes of it, a calibration that failed starts again from nothing.
+        let Phase::Learning(learner) = &mut self.phase else { return Err(too_early()) };
+        let Learner { mut rows, times } = std::mem::take(learner);
+        let channels = if self.profile.channels.is_empty() { learned(names) } else { self.profile.channels.clone() };
+        for row in &mut rows {
+            row.resize(channels.len(), f64::NAN);
+        }
+        let calibration = match &self.profile.model {
+            Some(model) => {
+                Calibration::fit(&rows, &channels, Some((&mut *model.denoiser()?, &model.manifest().contract)))?
+            }
+            None => Calibration::fit(&rows, &channels, None)?,
+        };
+        let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
+        let fitted = Fitted { fingerprint: self.profile.fingerprint(), cadence, calibration: calibration.clone() };
+        // The rows go through the detector too, so that it goes on without a seam.
+        let mut detector = self.profile.detector(calibration)?;
+        for row in &rows {
+            detector.observe(row)?;
+        }
+        self.phase = Phase::Scoring(Box::new(detector));
+        let standing = self.alarm.standing().cloned();
+        self.alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
+        if let Some(standing) = standing {
+            self.alarm.resume(standing);
+        }
+        Ok(fitted)
+    }
+
+    fn announce(&self, transition: Transition) -> Announcement {
+        let contributions = self.contributions();
+        let diagnosis = diagnose(&self.profile.symptoms, &contributions);
+        let recommendation =
+            self.profile.library.recommend(&diagnosis, &self.profile.facts, &contributions, transition.score);
+        Announcement { transition, contributions, diagnosis, recommendation }
+    }
+}
+
+impl Learner {
+    fn take(&mut self, row: &[f64], time: Timestamp) {
+        self.rows.push(row.to_vec());
+        self.times.push(time);
+    }
+
+    fn has_enough(&self, length: CalibrationLength) -> bool {
+        match length {
+            CalibrationLength::Samples(samples) => self.rows.len() >= samples,
+            CalibrationLength::Span(span) => {
+                let spanned = self.times.first().zip(self.times.last()).map(|(first, last)| last.duration_since(*first));
+                spanned.is_some_and(|spanned| spanned.unsigned_abs() >= span) && self.rows.len() >= FEWEST_ROWS
+            }
+        }
+    }
+}
+
+fn learned(names: &[Name]) -> Vec<ChannelProfile> {
+    names
+        .iter()
+        .map(|name| ChannelProfile { name: name.clone(), unit: None, limits: Limits::default(), role: Role::default(), drift: 0.0 })
+        .collect()
+}
+
+/// The median time between two samples.
+fn usual_cadence(times: &[Timestamp]) -> Duration {
+    let mut steps: Vec<Duration> = times
+        .windows(2)
+        .map(|pair| pair[1].duration_since(pair[0]))
+        .filter(|step| step.is_positive())
+        .map(|step| step.unsigned_abs())
+        .collect();
+    steps.sort();
+    steps.get(steps.len() / 2).copied().unwrap_or(DEFAULT_CADENCE)
+}
+
+fn share_with_value(values: &[f64]) -> f64 {
+    values.iter().filter(|value| !value.is_nan()).count() as f64 / values.len().max(1) as f64
+}
+
+fn too_early() -> Trouble {
+    CalibrationError::TooFewRows { rows: 0 }.into()
+}
+
+/// Where neither the configuration nor the kind nor the samples tell.
+const DEFAULT_CADENCE: Duration = Duration::from_secs(1);
+/// For so many samples a channel's newest value stands in for one that is missing.
+const HOLD: u32 = 10;
+/// Fewer rows than this tell nothing, however long they span.
+const FEWEST_ROWS: usize = 50;

@@ -1,0 +1,492 @@
+use std::time::Duration;
+
+use heapless::deque::Deque;
+use jiff::{SignedDuration, Timestamp};
+
+use super::{Channels, Sample};
+use crate::acquisition::{Rejection, Sink};
+use crate::clock::Now;
+
+/// How readings become samples.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Alignment {
+    /// The expected time between two samples.
+    pub cadence: Duration,
+    /// How long a sample waits for channels that were not reported yet.
+    pub lateness: Duration,
+}
+
+/// How a message arrived.
+#[derive(Clone, Copy, Debug)]
+pub struct Arrival {
+    pub now: Now,
+    /// The broker says that it may have delivered this message before.
+    pub redelivered: bool,
+}
+
+/// Puts the readings of one machine together into samples, in the order of their time.
+///
+/// A message is staged reading by reading (as a [`Sink`]), then committed or dropped as a whole. Readings with the same
+/// stamp belong to one sample. Readings without a stamp belong to the newest sample until one of its channels is
+/// reported again. A sample is let go as soon as every channel that still reports is in it; a channel that stayed
+/// silent for a few samples is no longer waited for. At the very start, where the channels are not known, the first
+/// sample waits for the second.
+pub struct Aligner {
+    alignment: Alignment,
+    channels: Channels,
+    /// For how many samples in a row each channel was not reported.
+    silent: Vec<u32>,
+    /// Whether the set of channels was seen whole at least once.
+    settled: bool,
+    staged: Row,
+    /// Why a reading of the staged message was left out.
+    refused: Option<Rejection>,
+    open: Deque<Row, MOST_OPEN>,
+    spare: Vec<Row>,
+    released: Row,
+    newest_stamp: Option<Timestamp>,
+    backwards: Option<Backwards>,
+}
+
+impl Aligner {
+    pub fn new(alignment: Alignment, channels: Channels) -> Self {
+        let width = channels.len();
+        let settled = channels.is_fixed();
+        Self {
+            alignment,
+            channels,
+            silent: vec![0; width],
+            settled,
+            staged: Row::new(width),
+            refused: None,
+            open: Deque::new(),
+            spare: (0..MOST_OPEN).map(|_| Row::new(width)).collect(),
+            released: Row::new(width),
+            newest_stamp: None,
+            backwards: None,
+        }
+    }
+
+    pub fn channels(&self) -> &Channels {
+        &self.channels
+    }
+
+    /// From here on no new channel is taken.
+    pub fn fix_channels(&mut self) {
+        self.channels.fix();
+    }
+
+    /// Drops what was staged.
+    pub fn drop_staged(&mut self) {
+        self.staged.clear();
+        self.refused = None;
+    }
+
+    /// Why a reading of the message before was left out, if one was.
+    pub fn take_refused(&mut self) -> Option<Rejection> {
+        self.refused.take()
+    }
+
+    /// Makes what was staged part of a sample.
+    pub fn commit(&mut self, stamp: Option<Timestamp>, arrival: Arrival) -> Result<(), Rejection> {
+        let placed = if self.staged.count == 0 {
+            Err(self.refused.take().unwrap_or(Rejection::NoReading))
+        } else {
+            match stamp {
+                Some(stamp) => self.commit_stamped(stamp, arrival),
+                None => {
+                    self.commit_unstamped(arrival.now);
+                    Ok(())
+                }
+            }
+        };
+        self.staged.clear();
+        placed
+    }
+
+    /// The next sample that need not wait any longer. To be asked after each commit and from time to time.
+    pub fn next_sample(&mut self, now: Now) -> Option<(&Channels, Sample<'_>)> {
+        if !self.is_due(now) {
+            return None;
+        }
+        let row = self.open.pop_front()?;
+        self.settled = true;
+        self.spare.push(std::mem::replace(&mut self.released, row));
+        self.released.widen(self.channels.len());
+        for (silent, reported) in self.silent.iter_mut().zip(&self.released.reported) {
+            *silent = if *reported { 0 } else { silent.saturating_add(1) };
+        }
+        if let Some(stamp) = self.released.stamp {
+            self.newest_stamp = self.newest_stamp.max(Some(stamp));
+        }
+        Some((&self.channels, Sample { time: self.released.time, values: &self.released.values }))
+    }
+
+    fn is_due(&self, now: Now) -> bool {
+        let Some(row) = self.open.front() else { return false };
+        if row.closed || self.open.is_full() || (self.settled && row.is_complete(&self.silent)) {
+            return true;
+        }
+        let waited = now.steady.saturating_sub(row.opened);
+        let newest = self.open.back().map_or(row.time, |newest| newest.time);
+        match row.stamp {
+            Some(_) => {
+                waited >= self.alignment.lateness
+                    || newest.duration_since(row.time) >= signed(self.alignment.lateness)
+            }
+            None => waited >= self.alignment.lateness.min(self.alignment.cadence),
+        }
+    }
+
+    fn commit_stamped(&mut self, stamp: Timestamp, arrival: Arrival) -> Result<(), Rejection> {
+        if stamp.duration_since(arrival.now.utc) > FUTURE {
+            return Err(Rejection::Future);
+        }
+        if let Some(newest) = self.newest_stamp
+            && stamp <= newest
+            && !self.goes_on_after_a_step_back(stamp, newest, arrival.redelivered)
+        {
+            return Err(if stamp == newest { Rejection::Duplicate } else { Rejection::Late });
+        }
+        self.backwards = None;
+        if let Some(row) = self.open.iter_mut().find(|row| row.stamp == Some(stamp)) {
+            return if row.overlaps(&self.staged) {
+                Err(Rejection::Duplicate)
+            } else {
+                row.merge(&self.staged);
+                Ok(())
+            };
+        }
+        // The set of channels is known as soon as a second sample begins.
+        self.settled |= !self.open.is_empty();
+        self.open_row(stamp, Some(stamp), arrival.now);
+        Ok(())
+    }
+
+    fn commit_unstamped(&mut self, now: Now) {
+        if let Some(row) = self.open.back_mut().filter(|row| row.stamp.is_none() && !row.closed) {
+            if !row.overlaps(&self.staged) {
+                row.merge(&self.staged);
+                row.time = now.utc;
+                return;
+            }
+            row.closed = true;
+            self.settled = true;
+        }
+        self.open_row(now.utc, None, now);
+    }
+
+    fn open_row(&mut self, time: Timestamp, stamp: Option<Timestamp>, now: Now) {
+        let mut row = self.spare.pop().unwrap_or_else(|| Row::new(self.channels.len()));
+        row.clear();
+        row.merge(&self.staged);
+        (row.time, row.stamp, row.opened, row.closed) = (time, stamp, now.steady, false);
+        // A full ring lets its oldest sample go at once, and samples are taken out after each commit.
+        if self.open.push_back(row).is_err() {
+            debug_assert!(false, "samples must be taken out after each commit");
+            return;
+        }
+        // Stamped samples may begin out of order; let the newest sink to its place.
+        let (front, back) = self.open.as_mut_slices();
+        let mut rows: heapless::Vec<&mut Row, MOST_OPEN> = front.iter_mut().chain(back).collect();
+        for index in (1..rows.len()).rev() {
+            if stamp.is_none() || rows[index - 1].time <= rows[index].time {
+                break;
+            }
+            let (earlier, later) = rows.split_at_mut(index);
+            std::mem::swap(earlier[index - 1], later[0]);
+        }
+    }
+
+    /// Whether a stamp that lies behind is the continuation of a clock that was set back, not a straggler.
+    ///
+    /// A stretch of stamps that rise among themselves, all behind, none of them a redelivery, is a new time line as soon
+    /// as it is long enough that no reordering explains it.
+    fn goes_on_after_a_step_back(&mut self, stamp: Timestamp, newest: Timestamp, redelivered: bool) -> bool {
+        let rises = |line: &Backwards| stamp > line.newest;
+        let line = match self.backwards.take().filter(rises) {
+            Some(line) if !redelivered => Backwards { newest: stamp, count: line.count + 1, ..line },
+            _ => Backwards { first: stamp, newest: stamp, count: u32::from(!redelivered) },
+        };
+        let goes_on = line.count >= NEW_TIME_LINE
+            && newest > line.first
+            && line.newest.duration_since(line.first) >= signed(self.alignment.lateness);
+        if goes_on {
+            self.newest_stamp = None;
+        } else {
+            self.backwards = Some(line);
+        }
+        goes_on
+    }
+}
+
+impl Sink for Aligner {
+    fn reading(&mut self, channel: &str, value: Option<f64>) -> Result<(), Rejection> {
+        let place = match self.channels.place(channel) {
+            Ok(place) => place,
+            // A machine may report more than is watched; the rest of its message is as good as any.
+            Err(rejection) => {
+                self.refused = Some(rejection);
+                return Ok(());
+            }
+        };
+        if place == self.silent.len() {
+            self.silent.push(0);
+        }
+        self.staged.put(place, value)
+    }
+}
+
+/// A sample that is being put together.
+struct Row {
+    time: Timestamp,
+    stamp: Option<Timestamp>,
+    opened: Duration,
+    /// Nothing may be added any more.
+    closed: bool,
+    values: Vec<f64>,
+    reported: Vec<bool>,
+    count: usize,
+}
+
+impl Row {
+    fn new(width: usize) -> Self {
+        Self {
+            time: Timestamp::UNIX_EPOCH,
+            stamp: None,
+            opened: Duration::ZERO,
+            closed: false,
+            values: vec![f64::NAN; width],
+            reported: vec![false; width],
+            count: 0,
+        }
+    }
+
+    fn clear(&mut self) {
+        self.values.fill(f64::NAN);
+        self.reported.fill(false);
+        self.count = 0;
+    }
+
+    fn widen(&mut self, width: usize) {
+        if self.values.len() < width {
+            self.values.resize(width, f64::NAN);
+            self.reported.resize(width, false);
+        }
+    }
+
+    fn put(&mut self, place: usize, value: Option<f64>) -> Result<(), Rejection> {
+        self.widen(place + 1);
+        if self.reported[place] {
+            return Err(Rejection::DuplicateKey);
+        }
+        self.values[place] = value.unwrap_or(f64::NAN);
+        self.reported[place] = true;
+        self.count += 1;
+        Ok(())
+    }
+
+    fn overlaps(&self, other: &Row) -> bool {
+        self.reported.iter().zip(&other.reported).any(|(mine, theirs)| *mine && *theirs)
+    }
+
+    fn merge(&mut self, other: &Row) {
+        self.widen(other.values.len());
+        for (place, _) in other.reported.iter().enumerate().filter(|(_, reported)| **reported) {
+            self.values[place] = other.values[place];
+            self.reported[place] = true;
+        }
+        self.count += other.count;
+    }
+
+    /// Whether every channel that still reports is in.
+    fn is_complete(&self, silent: &[u32]) -> bool {
+        self.count >= silent.len()
+            || silent.iter().enumerate().all(|(place, &silent)| {
+                silent >= SILENT || self.reported.get(place).copied().unwrap_or(false)
+            })
+    }
+}
+
+/// A stretch of stamps that all lie behind what was already taken.
+struct Backwards {
+    first: Timestamp,
+    newest: Timestamp,
+    count: u32,
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+/// Samples that may be waiting for channels at the same time.
+const MOST_OPEN: usize = 16;
+/// After this many samples without it a channel is no longer waited for.
+const SILENT: u32 = 3;
+/// A stamp further ahead of the gateway's clock than this is not believed.
+const FUTURE: SignedDuration = SignedDuration::from_secs(5);
+/// Stamps in a row that show that a clock was set back.
+const NEW_TIME_LINE: u32 = 30;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::acquisition::Name;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn aligner() -> Aligner {
+        Aligner::new(Alignment { cadence: SECOND, lateness: 10 * SECOND }, Channels::default())
+    }
+
+    fn at(millisecond: u64) -> Now {
+        let utc = Timestamp::from_millisecond(1_795_538_400_000 + millisecond as i64).unwrap();
+        Now { utc, steady: Duration::from_millis(millisecond) }
+    }
+
+    fn arrival(millisecond: u64) -> Arrival {
+        Arrival { now: at(millisecond), redelivered: false }
+    }
+
+    fn stamp(second: i64) -> Option<Timestamp> {
+        Some(Timestamp::from_second(1_600_000_000 + second).unwrap())
+    }
+
+    fn message(
+        aligner: &mut Aligner,
+        readings: &[(&str, f64)],
+        stamp: Option<Timestamp>,
+        arrival: Arrival,
+    ) -> Result<(), Rejection> {
+        for (channel, value) in readings {
+            aligner.reading(channel, Some(*value))?;
+        }
+        aligner.commit(stamp, arrival)
+    }
+
+    fn samples(aligner: &mut Aligner, now: Now) -> Vec<Vec<f64>> {
+        let mut samples = Vec::new();
+        while let Some((_, sample)) = aligner.next_sample(now) {
+            samples.push(sample.values.to_vec());
+        }
+        samples
+    }
+
+    #[test]
+    fn a_whole_message_is_a_sample_at_once_when_the_channels_are_known() {
+        let known = Channels::fixed(["a", "b"].map(|name| Name::parse(name).unwrap()));
+        let mut aligner = Aligner::new(Alignment { cadence: SECOND, lateness: 10 * SECOND }, known);
+        message(&mut aligner, &[("b", 2.0), ("a", 1.0), ("other", 3.0)], None, arrival(0)).unwrap();
+        assert_eq!(aligner.take_refused(), Some(Rejection::UnknownChannel));
+        assert_eq!(samples(&mut aligner, at(0)), [[1.0, 2.0]]);
+    }
+
+    #[test]
+    fn one_value_a_topic_becomes_whole_samples_at_any_speed() {
+        let mut aligner = aligner();
+        let mut seen = Vec::new();
+        for tick in 0..5u64 {
+            for (index, channel) in ["a", "b", "c"].into_iter().enumerate() {
+                message(&mut aligner, &[(channel, (tick * 10 + index as u64) as f64)], None, arrival(tick)).unwrap();
+                seen.extend(samples(&mut aligner, at(tick)));
+            }
+        }
+        assert_eq!(seen, (0..5).map(|t| vec![t as f64 * 10.0, t as f64 * 10.0 + 1.0, t as f64 * 10.0 + 2.0]).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn readings_with_one_stamp_make_one_sample_even_when_a_sender_lags() {
+        let mut aligner = aligner();
+        message(&mut aligner, &[("a", 1.0)], stamp(1), arrival(0)).unwrap();
+        message(&mut aligner, &[("a", 2.0)], stamp(2), arrival(10)).unwrap();
+        message(&mut aligner, &[("b", 1.5)], stamp(1), arrival(20)).unwrap();
+        message(&mut aligner, &[("b", 2.5)], stamp(2), arrival(30)).unwrap();
+        assert_eq!(samples(&mut aligner, at(30)), [[1.0, 1.5], [2.0, 2.5]]);
+    }
+
+    #[test]
+    fn a_channel_that_falls_silent_holds_nothing_up_for_long() {
+        let mut aligner = aligner();
+        for tick in 0..3 {
+            message(&mut aligner, &[("a", 1.0), ("b", 1.0)], stamp(tick), arrival(tick as u64)).unwrap();
+            samples(&mut aligner, at(tick as u64));
+        }
+        let mut delays = Vec::new();
+        for tick in 3..40u64 {
+            message(&mut aligner, &[("a", 1.0)], stamp(tick as i64), arrival(tick * 1000)).unwrap();
+            delays.push(samples(&mut aligner, at(tick * 1000)).len());
+        }
+        assert_eq!(delays.iter().sum::<usize>(), 37, "every sample is let go in the end");
+        assert!(delays[20..].iter().all(|&count| count == 1), "and soon without waiting: {delays:?}");
+    }
+
+    #[test]
+    fn an_incomplete_sample_goes_on_after_its_time_is_up() {
+        let mut aligner = aligner();
+        for tick in 0..2 {
+            message(&mut aligner, &[("a", 1.0), ("b", 1.0)], None, arrival(tick)).unwrap();
+            samples(&mut aligner, at(tick));
+        }
+        message(&mut aligner, &[("a", 5.0)], None, arrival(2000)).unwrap();
+        assert!(samples(&mut aligner, at(2900)).is_empty());
+        let late = samples(&mut aligner, at(3000));
+        assert_eq!((late.len(), late[0][0], late[0][1].is_nan()), (1, 5.0, true));
+    }
+
+    #[test]
+    fn duplicated_late_and_future_samples_are_refused() {
+        let mut aligner = aligner();
+        for second in [5, 6] {
+            message(&mut aligner, &[("a", 1.0)], stamp(second), arrival(0)).unwrap();
+        }
+        samples(&mut aligner, at(0));
+        assert_eq!(message(&mut aligner, &[("a", 1.0)], stamp(6), arrival(0)), Err(Rejection::Duplicate));
+        assert_eq!(message(&mut aligner, &[("a", 1.0)], stamp(4), arrival(0)), Err(Rejection::Late));
+        let future = at(6_000).utc;
+        assert_eq!(message(&mut aligner, &[("a", 1.0)], Some(future), arrival(0)), Err(Rejection::Future));
+        assert_eq!(message(&mut aligner, &[("a", 1.0)], Some(future), arrival(1_000)), Ok(()));
+    }
+
+    #[test]
+    fn a_recording_played_a_second_time_is_a_new_time_line_but_redelivery_is_not() {
+        let mut aligner = aligner();
+        let mut play = |redelivered| {
+            let mut taken = 0;
+            for second in 0..100 {
+                let arrival = Arrival { now: at(0), redelivered };
+                taken += usize::from(message(&mut aligner, &[("a", 1.0)], stamp(second), arrival).is_ok());
+                samples(&mut aligner, at(0));
+            }
+            taken
+        };
+        assert_eq!(play(false), 100);
+        assert_eq!(play(true), 0);
+        assert_eq!(play(false), 100 - (NEW_TIME_LINE as usize - 1));
+    }
+
+    proptest! {
+        #[test]
+        fn samples_leave_in_the_order_of_their_stamps_and_none_is_lost(
+            order in Just((0i64..40).collect::<Vec<_>>()).prop_shuffle(),
+            half in any::<bool>(),
+        ) {
+            let mut aligner = aligner();
+            message(&mut aligner, &[("a", -1.0), ("b", -1.0)], stamp(-10), arrival(0)).unwrap();
+            let (mut taken, mut times) = (1, Vec::new());
+            for second in order {
+                let readings: &[(&str, f64)] = if half { &[("a", 1.0)] } else { &[("a", 1.0), ("b", 2.0)] };
+                taken += usize::from(message(&mut aligner, readings, stamp(second), arrival(0)).is_ok());
+                while let Some((_, sample)) = aligner.next_sample(at(0)) {
+                    times.push(sample.time);
+                }
+            }
+            while let Some((_, sample)) = aligner.next_sample(at(60_000)) {
+                times.push(sample.time);
+            }
+            prop_assert!(times.is_sorted());
+            prop_assert_eq!(times.len(), taken);
+        }
+    }
+}

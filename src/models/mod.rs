@@ -1,0 +1,17 @@
+//! Models: a package folder's bytes come in, a verified [`Model`] that hands out one [`Denoiser`] a machine goes out.
+//!
+//! Nothing of a package is used before its manifest was read, its files hashed, its graph held against the contract and
+//! its test vectors reproduced. This room knows neither telemetry nor alarms.
+
+mod denoiser;
+mod manifest;
+mod network;
+mod package;
+mod shipped;
+mod vectors;
+mod window;
+
+pub use denoiser::{Denoiser, InferenceError};
+pub use manifest::{ChannelContract, Contract, Manifest, Training};
+pub use package::{Model, PackageError, PackageFiles};
+pub use shipped::{Shipped, shipped, shipped_names};

@@ -1,0 +1,74 @@
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto, tensor_proto};
+use tract_onnx::prelude::*;
+
+use super::Contract;
+
+/// A graph that tract has typed, optimised and made runnable, for one window of one machine a call.
+pub(super) type Plan = Arc<TypedRunnableModel>;
+
+/// Reads an ONNX graph and holds it against the contract.
+///
+/// tract is a large body of code that was written for files of good will: whatever panics in it is caught here and
+/// becomes an error of the package.
+pub(super) fn plan(onnx: &[u8], contract: &Contract) -> Result<Plan, String> {
+    guarded(|| {
+        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(|error| format!("{error:#}"))?;
+        refuse_external_data(&proto)?;
+        build(&proto, contract)
+    })
+}
+
+/// Runs a piece of tract and turns a panic in it into an error.
+pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    // Nothing that the closure touches outlives a failure: a plan is either returned whole or dropped.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let words = panic.downcast_ref::<String>().map(String::as_str);
+        let words = words.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(format!("the inference engine gave up: {words}"))
+    })
+}
+
+fn build(proto: &ModelProto, contract: &Contract) -> Result<Plan, String> {
+    let shape = [1, contract.channels.len(), contract.window];
+    let plain = |error: TractError| format!("{error:#}");
+    // PyTorch's exporters write inner shapes that contradict a pinned input; tract finds them itself.
+    let mut model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(proto).map_err(plain)?;
+    let names = |outlets: &[OutletId]| -> Vec<String> {
+        outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect()
+    };
+    let inputs = names(model.input_outlets().map_err(plain)?);
+    if inputs != [contract.input.as_str()] {
+        return Err(format!("the graph's inputs are {inputs:?}, the contract says {:?}", contract.input));
+    }
+    let outputs: Vec<String> = proto.graph.iter().flat_map(|graph| &graph.output).map(|out| out.name.clone()).collect();
+    if outputs != [contract.output.as_str()] {
+        return Err(format!("the graph's outputs are {outputs:?}, the contract says {:?}", contract.output));
+    }
+    model.set_input_fact(0, f32::fact(shape).into()).map_err(plain)?;
+    let model = model.into_optimized().map_err(plain)?;
+    let output = model.output_fact(0).map_err(plain)?;
+    if output.datum_type != f32::datum_type() || output.shape.as_concrete() != Some(&shape) {
+        return Err(format!("the graph gives {output:?} for an input of {shape:?} f32, the contract says the same shape"));
+    }
+    model.into_runnable().map_err(plain)
+}
+
+fn refuse_external_data(proto: &ModelProto) -> Result<(), String> {
+    let external = |tensor: &TensorProto| {
+        !tensor.external_data.is_empty() || tensor.data_location == Some(tensor_proto::DataLocation::External as i32)
+    };
+    fn any_tensor(graph: &GraphProto, test: &impl Fn(&TensorProto) -> bool) -> bool {
+        let in_attribute = |attribute: &AttributeProto| {
+            attribute.t.iter().chain(&attribute.tensors).any(test)
+                || attribute.g.iter().chain(&attribute.graphs).any(|graph| any_tensor(graph, test))
+        };
+        graph.initializer.iter().any(test) || graph.node.iter().flat_map(|node| &node.attribute).any(in_attribute)
+    }
+    if proto.graph.iter().any(|graph| any_tensor(graph, &external)) {
+        return Err("the graph keeps tensors in external files; export it with all weights inside".to_owned());
+    }
+    Ok(())
+}

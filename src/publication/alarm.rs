@@ -1,0 +1,111 @@
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::stamp;
+use crate::acquisition::Name;
+use crate::advisory::Recommendation;
+use crate::alarm::{Class, Severity, Standing, State, Transition};
+use crate::assessment::Diagnosis;
+use crate::detection::Contribution;
+use crate::machine::{Announcement, ModelIdentity};
+
+/// Who publishes.
+#[derive(Clone, Debug)]
+pub struct Gateway {
+    pub name: Name,
+    /// Of the configuration.
+    pub config_sha256: String,
+}
+
+/// The payload of `alarm` and `event`. It is read back after a restart: the newest one of a machine is where its alarm
+/// goes on.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmPayload {
+    v: u32,
+    id: String,
+    seq: u64,
+    machine: Name,
+    gateway: Name,
+    class: Class,
+    state: State,
+    severity: Severity,
+    score: f64,
+    limit: f64,
+    #[serde(serialize_with = "stamp::serialize")]
+    raised: Timestamp,
+    #[serde(serialize_with = "stamp::serialize")]
+    changed: Timestamp,
+    #[serde(serialize_with = "stamp::serialize")]
+    sample_time: Timestamp,
+    contributions: Vec<Contribution>,
+    diagnosis: Diagnosis,
+    recommendation: Option<Recommendation>,
+    abstained: bool,
+    model: ModelIdentity,
+    config_sha256: String,
+    replayed: bool,
+}
+
+impl AlarmPayload {
+    pub fn new(announcement: Announcement, machine: &Name, model: ModelIdentity, gateway: &Gateway) -> Self {
+        let Announcement { transition, contributions, diagnosis, recommendation } = announcement;
+        let Transition { episode, seq, class, state, severity, score, raised, changed, sample_time } = transition;
+        Self {
+            v: 1,
+            id: episode,
+            seq,
+            machine: machine.clone(),
+            gateway: gateway.name.clone(),
+            class,
+            state,
+            severity,
+            score,
+            limit: 1.0,
+            raised,
+            changed,
+            sample_time,
+            contributions,
+            diagnosis,
+            abstained: recommendation.is_none(),
+            recommendation,
+            model,
+            config_sha256: gateway.config_sha256.clone(),
+            replayed: false,
+        }
+    }
+
+    pub fn seq(&self) -> u64 {
+        self.seq
+    }
+
+    pub fn to_json(&self) -> Vec<u8> {
+        // Every member is a text, a finite number, a list or a map with texts as keys: nothing JSON cannot write.
+        serde_json::to_vec(self).expect("an alarm payload is always JSON")
+    }
+
+    pub fn from_json(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok()
+    }
+
+    /// The same payload, marked as a later publication of a transition; the rest stays byte for byte.
+    pub fn replayed(payload: &[u8]) -> Vec<u8> {
+        let Some(mut payload) = Self::from_json(payload) else { return payload.to_vec() };
+        payload.replayed = true;
+        payload.to_json()
+    }
+
+    /// Where the machine's alarm stands.
+    pub fn standing(self) -> Standing {
+        Transition {
+            episode: self.id,
+            seq: self.seq,
+            class: self.class,
+            state: self.state,
+            severity: self.severity,
+            score: self.score,
+            raised: self.raised,
+            changed: self.changed,
+            sample_time: self.sample_time,
+        }
+    }
+}

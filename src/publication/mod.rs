@@ -1,0 +1,15 @@
+//! Publication: what a machine's samples led to comes in, topics and payloads of the public contract go out.
+//!
+//! One internal model; the native profile is the only one so far. This room knows neither sockets nor disks.
+
+mod alarm;
+mod score;
+mod status;
+mod stamp;
+mod topics;
+
+pub use alarm::{AlarmPayload, Gateway};
+pub use score::{Judged, ScorePayload};
+pub use stamp::show_stamp;
+pub use status::{MachineStatus, StatusPayload};
+pub use topics::Topics;

@@ -1,0 +1,48 @@
+use crate::acquisition::Name;
+
+/// The topics of one gateway.
+#[derive(Clone, Debug)]
+pub struct Topics {
+    base: String,
+}
+
+impl Topics {
+    pub fn new(prefix: &str, gateway: &Name) -> Self {
+        Self { base: format!("{prefix}/{gateway}") }
+    }
+
+    pub fn status(&self) -> String {
+        format!("{}/status", self.base)
+    }
+
+    pub fn alarm(&self, machine: &Name) -> String {
+        format!("{}/{machine}/alarm", self.base)
+    }
+
+    pub fn event(&self, machine: &Name) -> String {
+        format!("{}/{machine}/event", self.base)
+    }
+
+    pub fn score(&self, machine: &Name) -> String {
+        format!("{}/{machine}/score", self.base)
+    }
+
+    /// Whether a topic is one of the gateway's own, whatever an input's pattern says.
+    pub fn is_own(&self, topic: &str) -> bool {
+        topic.strip_prefix(self.base.as_str()).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn topics_follow_the_contract() {
+        let topics = Topics::new("wheeltapper/v1", &Name::parse("g1").unwrap());
+        let machine = Name::parse("press-01").unwrap();
+        assert_eq!(topics.alarm(&machine), "wheeltapper/v1/g1/press-01/alarm");
+        assert!(topics.is_own("wheeltapper/v1/g1/press-01/score"));
+        assert!(!topics.is_own("wheeltapper/v1/g10/press-01/score"));
+    }
+}

@@ -1,0 +1,369 @@
+//! The task that drives the state machine: polls, moves bytes, and decides nothing.
+
+use std::{
+    collections::hash_map::RandomState,
+    hash::{BuildHasher, Hasher},
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    select,
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+
+use super::{
+    AckToken, LinkEvent, LinkMetrics, LinkOptions, OptionsError, Qos, Refusal,
+    connection::{Connection, Fault, tracked_limit},
+    options::check_publication,
+    wire::{self, Wire},
+};
+use crate::outbox::{EntryId, Publication};
+
+/// A running connection to a broker.
+#[derive(Debug)]
+pub struct Link {
+    options: LinkOptions,
+    connection: Connection,
+    started: Instant,
+    commands: mpsc::UnboundedReceiver<Command>,
+    events: mpsc::Sender<Queued>,
+    /// Bytes of messages that may wait in `events`.
+    room: Arc<Semaphore>,
+    shared: Arc<Shared>,
+    metrics: watch::Sender<LinkMetrics>,
+    /// Since when the consumer has taken nothing although the queue is full.
+    stalled: Option<Instant>,
+    farewells: Vec<oneshot::Sender<()>>,
+    /// Every handle is gone, so no command will come.
+    orphaned: bool,
+}
+
+/// The way in. Cheap to clone; nothing here waits or blocks, so it may be called from any thread.
+#[derive(Clone, Debug)]
+pub struct LinkHandle {
+    // Unbounded in type, bounded in fact: publications by `Shared`, acknowledgements by the tokens that exist.
+    commands: mpsc::UnboundedSender<Command>,
+    shared: Arc<Shared>,
+    metrics: watch::Receiver<LinkMetrics>,
+}
+
+/// The way out. A consumer that takes nothing makes the link stop reading.
+#[derive(Debug)]
+pub struct LinkEvents(mpsc::Receiver<Queued>);
+
+#[derive(Debug)]
+enum Command {
+    Tracked(EntryId, Publication),
+    Now(Publication, Qos),
+    Ack(AckToken),
+    Disconnect(oneshot::Sender<()>),
+}
+
+#[derive(Debug)]
+struct Queued {
+    event: LinkEvent,
+    /// Gives its bytes back when it is dropped.
+    _bytes: Option<OwnedSemaphorePermit>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    online: AtomicBool,
+    tracked: AtomicUsize,
+    tracked_limit: usize,
+    untracked: AtomicUsize,
+    untracked_limit: usize,
+    largest: usize,
+}
+
+impl Link {
+    /// Starts the task; to be called within a tokio runtime. The broker need not be there.
+    ///
+    /// # Errors
+    /// The first option that no connection can be made with.
+    pub fn start(options: LinkOptions) -> Result<(LinkHandle, LinkEvents), OptionsError> {
+        options.check()?;
+        let (commands, commands_rx) = mpsc::unbounded_channel();
+        let (events_tx, events) = mpsc::channel(options.queue);
+        let shared = Arc::new(Shared {
+            online: AtomicBool::new(false),
+            tracked: AtomicUsize::new(0),
+            tracked_limit: tracked_limit(options.inflight),
+            untracked: AtomicUsize::new(0),
+            untracked_limit: usize::from(options.inflight / 4).max(1),
+            largest: options.max_payload,
+        });
+        let (metrics_tx, metrics) = watch::channel(LinkMetrics::default());
+        let link = Link {
+            connection: Connection::new(&options),
+            started: Instant::now(),
+            commands: commands_rx,
+            events: events_tx,
+            room: Arc::new(Semaphore::new(QUEUED_BYTES.max(options.max_payload))),
+            shared: Arc::clone(&shared),
+            metrics: metrics_tx,
+            stalled: None,
+            farewells: Vec::new(),
+            orphaned: false,
+            options,
+        };
+        tokio::spawn(link.run());
+        Ok((LinkHandle { commands, shared, metrics }, LinkEvents(events)))
+    }
+
+    async fn run(mut self) {
+        loop {
+            self.deliver().await;
+            if self.connection.is_closed() {
+                break;
+            }
+            if self.connection.is_waiting() && !self.wait().await {
+                continue;
+            }
+            self.connect().await;
+        }
+        self.shared.online.store(false, Relaxed);
+        self.metrics.send_replace(self.connection.metrics());
+        // Dropping the farewells answers them.
+    }
+
+    /// True when the next attempt is due, false if a command came first.
+    async fn wait(&mut self) -> bool {
+        let until = self.connection.deadline().map(|until| self.started + until);
+        select! {
+            () = sleep_until(until.unwrap_or_else(Instant::now)) => true,
+            command = self.commands.recv(), if !self.orphaned => {
+                self.orphaned |= command.is_none();
+                        obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
+                false
+            }
+        }
+    }
+
+    /// One connection, from the attempt at it to its end.
+    async fn connect(&mut self) {
+        let mut wire = Wire::open(&self.options, self.connection.attempt());
+        let sender = wire.sender();
+        let fault = loop {
+            // Never dropped half-way while the connection is to live: it may have taken a request (trap M13).
+            let mut poll = pin!(wire.events.poll());
+            let polled = loop {
+                self.deliver().await;
+                let now = self.started.elapsed();
+                self.connection.offer(now, |request| sender.take(request));
+                if let Some(fault) = self.connection.overdue(self.started.elapsed()) {
+                    break Err(fault);
+                }
+                if self.connection.is_closed() {
+                    return;
+                }
+                let deadline = self.connection.deadline().map_or(now + IDLE, |deadline| deadline.min(now + IDLE));
+                select! {
+                    polled = &mut poll => break Ok(polled),
+                    command = self.commands.recv(), if !self.orphaned => {
+                        self.orphaned |= command.is_none();
+                        obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
+                    }
+                    () = sleep_until(self.started + deadline) => {}
+                }
+            };
+            match polled {
+                Ok(Ok(event)) => {
+                    wire::tell(event, self.started.elapsed(), &mut self.connection);
+                    if self.connection.is_waiting() || self.connection.is_closed() {
+                        return;
+                    }
+                }
+                Ok(Err(error)) => break wire::fault(&error, &self.options),
+                Err(fault) => break fault,
+            }
+        };
+        let now = self.started.elapsed();
+        wire.tell_rest(now, &mut self.connection);
+        if self.connection.is_waiting() || self.connection.is_closed() {
+            return;
+        }
+        if fault == Fault::NoProgress {
+            tracing::warn!("mqtt: no confirmation for {:?}; connecting anew", self.options.no_progress);
+        }
+        self.connection.lost(now, fault, random());
+    }
+
+    /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
+    /// the same, so a consumer that acknowledges before it takes the next event never waits for us.
+    async fn deliver(&mut self) {
+        let Link { connection, events, commands, room, stalled, shared, .. } = self;
+        while let Some(event) = connection.next_event() {
+            if let LinkEvent::Connected { .. } = event {
+                // Before the consumer hears of it, or it would be refused at once.
+                shared.online.store(true, Relaxed);
+            }
+            release(shared, connection);
+            let (bytes, sheddable) = match &event {
+                LinkEvent::Message { topic, payload, qos, .. } => {
+                    (topic.len() + payload.len(), *qos == Qos::AtMostOnce)
+                }
+                _ => (0, false),
+            };
+            let bytes = bytes.min(QUEUED_BYTES) as u32;
+            let place = async {
+                // The semaphore is never closed.
+                let bytes = Arc::clone(room).acquire_many_owned(bytes).await.ok();
+                (events.reserve().await, bytes)
+            };
+            let mut place = pin!(place);
+            let patience = self.options.keep_alive / 2;
+            loop {
+                let shed_at = stalled.unwrap_or_else(Instant::now) + patience;
+                select! {
+                    biased;
+                    (slot, bytes) = &mut place => {
+                        *stalled = None;
+                        match slot {
+                            Ok(slot) => slot.send(Queued { event, _bytes: bytes }),
+                            // The consumer is gone: there is nobody to work for.
+                            Err(_) => connection.close(self.started.elapsed()),
+                        }
+                        break;
+                    }
+                    () = sleep_until(shed_at), if sheddable => {
+                        // The keep-alive would not survive more of this; QoS 0 promises nothing.
+                        stalled.get_or_insert(shed_at - patience);
+                        connection.shed();
+                        break;
+                    }
+                    command = commands.recv(), if !self.orphaned => {
+                        stalled.get_or_insert_with(Instant::now);
+                        self.orphaned |= command.is_none();
+                        obey(connection, command, self.started.elapsed(), &mut self.farewells);
+                    }
+                }
+            }
+        }
+        release(shared, connection);
+        let metrics = connection.metrics();
+        shared.online.store(metrics.online, Relaxed);
+        self.metrics.send_replace(metrics);
+    }
+}
+
+impl LinkHandle {
+    /// Sends a publication whose confirmation, or loss, comes back under its id.
+    ///
+    /// # Errors
+    /// The publication, if it was not taken; then nothing comes back.
+    pub fn publish_tracked(&self, entry: EntryId, publication: Publication) -> Result<(), Refusal> {
+        let publication = self.admit(publication, &self.shared.tracked, self.shared.tracked_limit)?;
+        self.send(Command::Tracked(entry, publication))
+    }
+
+    /// Sends a publication that may be lost: at QoS 0, or at QoS 1 without asking after it.
+    ///
+    /// # Errors
+    /// The publication, if it was not taken.
+    pub fn publish_now(&self, publication: Publication, qos: Qos) -> Result<(), Refusal> {
+        let publication = self.admit(publication, &self.shared.untracked, self.shared.untracked_limit)?;
+        self.send(Command::Now(publication, qos))
+    }
+
+    /// Tells the broker that a message is done with. Without effect if its connection is gone: the broker delivers it
+    /// again.
+    pub fn ack(&self, token: AckToken) {
+        _ = self.commands.send(Command::Ack(token));
+    }
+
+    /// How many tracked publications it takes now; 0 while there is no connection.
+    pub fn room(&self) -> usize {
+        if !self.shared.online.load(Relaxed) {
+            return 0;
+        }
+        self.shared.tracked_limit.saturating_sub(self.shared.tracked.load(Relaxed))
+    }
+
+    /// Ends the connection with a farewell, so that the will is not published. Waits, a second at most, until what is
+    /// on its way is confirmed; the rest is reported as lost. The events end afterwards.
+    pub async fn disconnect(&self) {
+        let (farewell, said) = oneshot::channel();
+        if self.commands.send(Command::Disconnect(farewell)).is_ok() {
+            // An error means that the task is gone, which is what was asked for. The broker may be stalled.
+            _ = tokio::time::timeout(FAREWELL, said).await;
+        }
+    }
+
+    /// Counts since the start.
+    pub fn metrics(&self) -> LinkMetrics {
+        *self.metrics.borrow()
+    }
+
+    fn admit(&self, publication: Publication, count: &AtomicUsize, limit: usize) -> Result<Publication, Refusal> {
+        if let Err(why) = check_publication(&publication, self.shared.largest) {
+            return Err(Refusal::Impossible { publication, why });
+        }
+        if !self.shared.online.load(Relaxed) {
+            return Err(Refusal::Offline(publication));
+        }
+        let admitted = count.fetch_update(Relaxed, Relaxed, |count| (count < limit).then_some(count + 1));
+        if admitted.is_ok() { Ok(publication) } else { Err(Refusal::Full(publication)) }
+    }
+
+    fn send(&self, command: Command) -> Result<(), Refusal> {
+        match self.commands.send(command) {
+            Ok(()) => Ok(()),
+            Err(mpsc::error::SendError(Command::Tracked(_, publication) | Command::Now(publication, _))) => {
+                Err(Refusal::Offline(publication))
+            }
+            // Only publications are sent this way.
+            Err(mpsc::error::SendError(Command::Ack(_) | Command::Disconnect(_))) => Ok(()),
+        }
+    }
+}
+
+impl LinkEvents {
+    /// The next event; `None` after the farewell. Safe to cancel.
+    pub async fn recv(&mut self) -> Option<LinkEvent> {
+        self.0.recv().await.map(|queued| queued.event)
+    }
+
+    /// The next event, if one is there already.
+    pub fn try_recv(&mut self) -> Option<LinkEvent> {
+        self.0.try_recv().ok().map(|queued| queued.event)
+    }
+}
+
+fn obey(connection: &mut Connection, command: Option<Command>, now: Duration, farewells: &mut Vec<oneshot::Sender<()>>) {
+    match command {
+        Some(Command::Tracked(entry, publication)) => connection.publish_tracked(entry, publication),
+        Some(Command::Now(publication, qos)) => connection.publish_now(publication, qos),
+        Some(Command::Ack(token)) => connection.ack(token),
+        Some(Command::Disconnect(farewell)) => {
+            farewells.push(farewell);
+            connection.close(now);
+        }
+        // Every handle is gone: nobody could end the connection any more.
+        None => connection.close(now),
+    }
+}
+
+fn release(shared: &Shared, connection: &mut Connection) {
+    let released = connection.take_released();
+    shared.tracked.fetch_sub(released.tracked, Relaxed);
+    shared.untracked.fetch_sub(released.untracked, Relaxed);
+}
+
+/// Jitter needs no better source than the seed that the standard library draws for its hash maps.
+fn random() -> f64 {
+    let bits = RandomState::new().build_hasher().finish();
+    (bits >> 11) as f64 / (1u64 << 53) as f64
+}
+
+/// Bytes of messages that wait for the consumer.
+const QUEUED_BYTES: usize = 8 << 20;
+/// Looked at again this often, whatever happens.
+const IDLE: Duration = Duration::from_secs(1);
+const FAREWELL: Duration = Duration::from_secs(2);

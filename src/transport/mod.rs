@@ -1,0 +1,21 @@
+//! The one connection to the broker, behind one door.
+//!
+//! Publications come in, each with the outbox's [`EntryId`](crate::outbox::EntryId) if it must not be lost; out come
+//! [`LinkEvent`]s: messages with the token that acknowledges them, the broker's confirmation of that very publication,
+//! and whatever was lost with a connection. Nothing outside sees the client library or a packet id, and nothing here
+//! looks into a payload or knows a machine. Every decision is taken by a state machine without sockets and clocks
+//! (`connection.rs`); the task that drives it (`link.rs`) only polls and moves bytes.
+
+mod connection;
+mod event;
+mod link;
+mod options;
+mod outstanding;
+mod poison;
+mod schedule;
+mod subscriptions;
+mod wire;
+
+pub use event::{AckToken, LinkEvent, LinkMetrics, Qos, Refusal};
+pub use link::{Link, LinkEvents, LinkHandle};
+pub use options::{Credentials, LinkOptions, OptionsError};

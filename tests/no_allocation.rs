@@ -1,0 +1,180 @@
+//! After warm-up a sample's whole way, from the bytes of its message to its score, allocates nothing but what the
+//! inference engine's own call does.
+
+mod support {
+    pub mod plant;
+}
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+use wheeltapper::plant::Plant;
+
+use support::plant::{Maker, Shown, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, plant, receive, universal};
+
+#[test]
+fn a_json_message_is_scored_without_an_allocation() {
+    for channels in [1, 8, 52] {
+        let mut machine = Watched::universal(channels);
+        for _ in 0..SAMPLES {
+            let shown = machine.telemetry.next();
+            assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 }, "{channels} channels");
+        }
+    }
+}
+
+#[test]
+fn a_channel_without_a_value_costs_no_allocation() {
+    for channels in [8, 52] {
+        let mut machine = Watched::universal(channels);
+        // Long enough that no earlier value stands in for it any more.
+        for _ in 0..SAMPLES {
+            let mut shown = machine.telemetry.next();
+            shown.row[1] = f64::NAN;
+            shown.row[3] = f64::NAN;
+            assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 }, "{channels} channels");
+        }
+    }
+}
+
+#[test]
+fn a_number_of_many_digits_costs_no_allocation() {
+    let mut machine = Watched::universal(8);
+    for _ in 0..SAMPLES {
+        let mut shown = machine.telemetry.next();
+        shown.row.iter_mut().for_each(|value| *value += 1e-6 * value.sin());
+        assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 });
+    }
+}
+
+#[test]
+fn bare_values_are_scored_without_an_allocation() {
+    for channels in [1, 8, 52] {
+        let mut machine = Watched::universal(channels);
+        for _ in 0..SAMPLES {
+            let shown = machine.telemetry.next();
+            assert_eq!(machine.send_values(&shown), Sent { scores: 1, allocations: 0 }, "{channels} channels");
+        }
+    }
+}
+
+#[test]
+fn a_machine_with_a_network_allocates_in_the_engines_call_alone() {
+    let engine = allocations_of_a_push();
+    println!("tract allocates {engine} times a sample");
+    let mut machine = Watched::new(Telemetry::of_rig(), hydraulic_rig());
+    for _ in 0..SAMPLES {
+        let shown = machine.telemetry.next();
+        assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: engine });
+    }
+}
+
+/// Proves that the counter counts: this one must allocate.
+#[test]
+fn a_machine_that_learns_keeps_its_rows() {
+    let mut machine = Watched { telemetry: Telemetry::made_up(8), plant: plant(universal()) };
+    let shown = [(); 3].map(|()| machine.telemetry.next());
+    let allocations = shown.map(|shown| machine.send_json(&shown).allocations);
+    assert!(allocations.iter().all(|count| *count > 0), "{allocations:?}");
+}
+
+struct Watched {
+    telemetry: Telemetry,
+    plant: Plant<Maker>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+struct Sent {
+    scores: usize,
+    allocations: usize,
+}
+
+impl Watched {
+    fn universal(channels: usize) -> Self {
+        Self::new(Telemetry::made_up(channels), universal())
+    }
+
+    fn new(mut telemetry: Telemetry, profile: wheeltapper::machine::Profile) -> Self {
+        let plant = learned(profile, &mut telemetry);
+        Self { telemetry, plant }
+    }
+
+    /// All channels in one message.
+    fn send_json(&mut self, shown: &Shown) -> Sent {
+        let payload = self.telemetry.json(shown);
+        self.send(TELEMETRY, &payload, shown)
+    }
+
+    /// One message a channel.
+    fn send_values(&mut self, shown: &Shown) -> Sent {
+        let mut whole = Sent { scores: 0, allocations: 0 };
+        for place in 0..shown.row.len() {
+            let topic = format!("values/m1/{}", self.telemetry.names[place]);
+            let sent = self.send(&topic, shown.row[place].to_string().as_bytes(), shown);
+            whole.scores += sent.scores;
+            whole.allocations += sent.allocations;
+        }
+        whole
+    }
+
+    fn send(&mut self, topic: &str, payload: &[u8], shown: &Shown) -> Sent {
+        let mut scores = 0;
+        let before = allocations();
+        receive(&mut self.plant, topic, payload, shown.now(), &mut |observed| {
+            assert!(observed.observation.announcement.is_none(), "a sound machine's alarm changes nothing");
+            scores += usize::from(observed.observation.score.is_some());
+        });
+        Sent { scores, allocations: allocations() - before }
+    }
+}
+
+/// How often one push of the rig's network allocates, whatever is pushed.
+fn allocations_of_a_push() -> usize {
+    let model = hydraulic_model();
+    let mut denoiser = model.denoiser().expect("it was verified");
+    let mut column = vec![0.0; model.manifest().contract.channels.len()];
+    let mut push = |t: usize| {
+        for (channel, value) in column.iter_mut().enumerate() {
+            *value = (t as f32 * 0.1 + channel as f32).sin();
+        }
+        let before = allocations();
+        denoiser.push(&column).expect("it was verified");
+        allocations() - before
+    };
+    for t in 0..2 * model.manifest().contract.window {
+        push(t);
+    }
+    let counts: Vec<usize> = (0..SAMPLES).map(&mut push).collect();
+    assert!(counts.iter().all(|count| *count == counts[0]), "{counts:?}");
+    counts[0]
+}
+
+/// How often this thread has asked for memory.
+fn allocations() -> usize {
+    ALLOCATIONS.get()
+}
+
+/// The system's allocator, which counts. Growing and zeroed requests come through `alloc` too.
+struct Counting;
+
+// SAFETY: every request goes to the system's allocator as it came; counting touches no memory of its own heap.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static COUNTING: Counting = Counting;
+
+thread_local! {
+    /// A thread of its own each, so that tests beside each other do not disturb.
+    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
+}
+
+const SAMPLES: usize = 1000;

@@ -1,0 +1,162 @@
+//! A real mosquitto on a free port of the loopback, and a real `mosquitto_sub` that listens to it.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+pub struct Mosquitto {
+    pub port: u16,
+    process: Child,
+    _folder: tempfile::TempDir,
+}
+
+/// One message as `mosquitto_sub` saw it.
+#[derive(Clone, Debug)]
+pub struct Heard {
+    pub topic: String,
+    pub payload: Value,
+}
+
+pub struct Subscriber {
+    process: Child,
+    lines: Receiver<Heard>,
+    pub heard: Vec<Heard>,
+}
+
+impl Mosquitto {
+    pub fn start() -> Self {
+        Self::start_on(free_port())
+    }
+
+    pub fn start_on(port: u16) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let config = folder.path().join("mosquitto.conf");
+        // Queues are as large as a test needs; everything else is as Debian ships it.
+        std::fs::write(
+            &config,
+            format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 100000\nset_tcp_nodelay true\n"),
+        )
+        .unwrap();
+        let binary = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| std::path::Path::new(path).exists());
+        let binary = binary.expect("mosquitto is installed by tests/run");
+        let process = Command::new(binary)
+            .args(["-c", config.to_str().unwrap()])
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait_for("mosquitto to listen", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
+        Self { port, process, _folder: folder }
+    }
+
+    pub fn url(&self) -> String {
+        format!("mqtt://127.0.0.1:{}", self.port)
+    }
+
+    pub fn subscribe(&self, filter: &str) -> Subscriber {
+        let mut process = Command::new("mosquitto_sub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-v", "-t", filter])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let output = BufReader::new(process.stdout.take().unwrap());
+        let (sender, lines) = channel();
+        std::thread::spawn(move || {
+            for line in output.lines().map_while(Result::ok) {
+                let Some((topic, payload)) = line.split_once(' ') else { continue };
+                let payload = serde_json::from_str(payload).unwrap_or(Value::Null);
+                if sender.send(Heard { topic: topic.to_owned(), payload }).is_err() {
+                    break;
+                }
+            }
+        });
+        let subscriber = Subscriber { process, lines, heard: Vec::new() };
+        // A subscription takes a moment to reach the broker; nothing is to be missed.
+        std::thread::sleep(Duration::from_millis(300));
+        subscriber
+    }
+
+    /// Publishes one message with `mosquitto_pub`, byte for byte.
+    pub fn publish(&self, topic: &str, payload: &[u8]) {
+        let mut process = Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-s"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process.stdin.take().unwrap().write_all(payload).unwrap();
+        assert!(process.wait().unwrap().success());
+    }
+
+    /// Publishes many messages on one topic, one a line.
+    pub fn publish_lines(&self, topic: &str, lines: &str) {
+        let mut process = Command::new("mosquitto_pub")
+            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-l"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        process.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
+        assert!(process.wait().unwrap().success());
+    }
+}
+
+impl Subscriber {
+    /// Waits until a message is as wanted and gives it; everything heard stays in `heard`.
+    pub fn wait(&mut self, what: &str, wanted: impl Fn(&Heard) -> bool) -> Heard {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(heard) = self.lines.recv_timeout(left) else {
+                let last: Vec<_> = self.heard.iter().rev().take(3).collect();
+                panic!("waited for {what} in vain; heard {} messages, the last {last:#?}", self.heard.len());
+            };
+            self.heard.push(heard.clone());
+            if wanted(&heard) {
+                return heard;
+            }
+        }
+    }
+
+    /// Listens until nothing has come for a while.
+    pub fn drain(&mut self, quiet: Duration) {
+        while let Ok(heard) = self.lines.recv_timeout(quiet) {
+            self.heard.push(heard);
+        }
+    }
+
+    pub fn on<'s>(&'s self, end: &'s str) -> impl Iterator<Item = &'s Value> {
+        self.heard.iter().filter(move |heard| heard.topic.ends_with(end)).map(|heard| &heard.payload)
+    }
+}
+
+pub fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
+}
+
+pub fn wait_for(what: &str, patience: Duration, mut done: impl FnMut() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !done() {
+        assert!(Instant::now() < deadline, "waited for {what} in vain");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}
+
+impl Drop for Mosquitto {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+impl Drop for Subscriber {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// These machines are slow and shared.
+const PATIENCE: Duration = Duration::from_secs(60);
