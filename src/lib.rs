@@ -16,6 +16,7 @@
 //! | [`alarm`] | state detection | scores and commands → [`Transition`](alarm::Transition)s of an ISA-18.2 life cycle |
 //! | [`assessment`] | health assessment | contributions → a diagnosis |
 //! | [`advisory`] | advisory generation | a diagnosis and its playbook → a recommendation with sources |
+//! | [`command`] | – | the payload of an operator's command → what it asks for; and the answer |
 //! | [`publication`] | – | a transition with its advice → topics and payloads of the public contract |
 //! | [`machine`] | – | the pure heart: one machine's way from sample to transition; `run`, `score` and `calibrate` call just this |
 //! | [`plant`] | – | all machines of a gateway: routes a message to its machine and counts what is refused |
@@ -39,6 +40,7 @@ pub mod assessment;
 pub mod checkpoint;
 pub mod cli;
 pub mod clock;
+pub mod command;
 pub mod config;
 pub mod detection;
 pub mod gateway;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, MachineFacts, Recommendation};
-use crate::alarm::{Alarm, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition};
+use crate::alarm::{Action, Alarm, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition};
 use crate::assessment::{Diagnosis, SymptomTable, diagnose};
 use crate::clock::Now;
 use crate::detection::{self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, Role};
@@ -232,10 +232,16 @@ impl Machine {
         observation
     }
 
-    /// Somebody has seen the alarm.
-    pub fn acknowledge(&mut self, episode: Option<&str>, now: Now) -> Result<Option<Announcement>, Refusal> {
-        let transition = self.alarm.acknowledge(episode, now.utc)?;
+    /// Carries out what a person does to the alarm.
+    pub fn act(&mut self, action: &Action, now: Now) -> Result<Option<Announcement>, Refusal> {
+        let transition = self.alarm.act(action, now.utc)?;
         Ok(transition.map(|transition| self.announce(transition)))
+    }
+
+    /// Lets time pass without a sample: a shelved alarm comes back when its time is up.
+    pub fn pass_time(&mut self, now: Now) -> Option<Announcement> {
+        let transition = self.alarm.pass_time(now.utc)?;
+        Some(self.announce(transition))
     }
 
     pub fn name(&self) -> &Name {
@@ -246,9 +252,10 @@ impl Machine {
         &self.profile
     }
 
-    /// `learning n/N`, then `scoring`.
+    /// `learning n/N`, then `scoring`, or `suppressed`.
     pub fn state(&self) -> String {
         match &self.phase {
+            Phase::Scoring(_) if self.alarm.is_suppressed() => "suppressed".to_owned(),
             Phase::Learning(learner) => {
                 let cadence = self.profile.cadence.unwrap_or(DEFAULT_CADENCE).as_secs_f64();
                 let needed = match self.profile.calibrate {
@@ -328,11 +335,9 @@ impl Machine {
             detector.observe(row)?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
-        let standing = self.alarm.standing().cloned();
-        self.alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
-        if let Some(standing) = standing {
-            self.alarm.resume(standing);
-        }
+        let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
+        alarm.succeed(&self.alarm);
+        self.alarm = alarm;
         Ok(fitted)
     }
 

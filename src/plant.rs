@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::acquisition::{Format, Name, Rejection, Rejections, TopicPattern, decode_json, decode_value};
 use crate::clock::Now;
-use crate::machine::{Machine, Observation};
+use crate::machine::{Announcement, Machine, Observation};
 use crate::manipulation::{Aligner, Alignment, Arrival, Channels, Fault, Sample};
 
 /// Where telemetry comes from.
@@ -109,6 +109,12 @@ impl<M: MachineMaker> Plant<M> {
                 self.rejections.count(rejection);
             }
         }
+    }
+
+    /// Lets time pass for alarms: what is shelved comes back when its time is up.
+    pub fn pass_time(&mut self, now: Now) -> Vec<(Name, Announcement)> {
+        let told = |watched: &mut Watched| Some((watched.machine.name().clone(), watched.machine.pass_time(now)?));
+        self.machines.values_mut().filter_map(told).collect()
     }
 
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {

@@ -8,9 +8,12 @@ mod support {
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
+use wheeltapper::machine::Profile;
 use wheeltapper::plant::Plant;
 
-use support::plant::{Maker, Shown, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, plant, receive, universal};
+use support::plant::{
+    Maker, Shown, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, plant, receive, universal,
+};
 
 #[test]
 fn a_json_message_is_scored_without_an_allocation() {
@@ -94,7 +97,7 @@ impl Watched {
         Self::new(Telemetry::made_up(channels), universal())
     }
 
-    fn new(mut telemetry: Telemetry, profile: wheeltapper::machine::Profile) -> Self {
+    fn new(mut telemetry: Telemetry, profile: Profile) -> Self {
         let plant = learned(profile, &mut telemetry);
         Self { telemetry, plant }
     }

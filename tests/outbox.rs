@@ -126,10 +126,10 @@ fn after_a_restart_every_machine_has_its_seq_and_its_newest_state_back() {
     let dir = tempfile::tempdir().unwrap();
     let (mut outbox, _) = open_with(dir.path(), Limits { kept: 2, ..Limits::default() });
     append(&mut outbox, "quiet", 1);
+    outbox.append(now(), "quiet", 2, &[event(2)]).unwrap();
     for seq in 1..=50 {
         append(&mut outbox, "busy", seq);
     }
-    outbox.append(now(), "quiet", 2, &[event(2)]).unwrap();
     assert_eq!(outbox.sync(), Durability::Synced);
     for entry in drain(&mut outbox) {
         outbox.acknowledged(entry.id);
@@ -354,18 +354,41 @@ fn sparse_files_are_rewritten_and_confirmations_move_along() {
 }
 
 #[test]
-fn entry_numbers_are_never_used_again() {
+fn a_confirmation_outlives_the_file_that_it_stood_in() {
     let dir = tempfile::tempdir().unwrap();
-    let limits = Limits { kept: 0, segment: 100, ..Limits::default() };
+    let limits = Limits { kept: 0, segment: 1_000, ..Limits::default() };
+    let (mut outbox, _) = open_with(dir.path(), limits);
+    let large = Publication { payload: vec![1; 2_000], ..state(1) };
+    outbox.append(now(), "quiet", 1, &[large]).unwrap();
+    for seq in 1..=100 {
+        append(&mut outbox, "busy", seq);
+        assert_eq!(outbox.sync(), Durability::Synced);
+        drain(&mut outbox).into_iter().for_each(|entry| outbox.acknowledged(entry.id));
+        assert_eq!(outbox.maintain(now()), Durability::Synced);
+    }
+    drop(outbox);
+    assert!(segments(dir.path())[0].ends_with("outbox-0000000001.seg"), "the large one stands where it stood");
+    assert_eq!(open(dir.path()).1.unacknowledged, 0);
+}
+
+#[test]
+fn entry_numbers_are_never_used_again_even_when_their_file_is_gone() {
+    let dir = tempfile::tempdir().unwrap();
     let mut highest = None;
-    for seq in 1..=40 {
-        let (mut outbox, _) = open_with(dir.path(), limits);
+    for seq in 1..=5 {
+        let (mut outbox, _) = open(dir.path());
         let ids = append(&mut outbox, "a", seq);
         assert!(Some(ids[0]) > highest, "{ids:?} after {highest:?}");
         highest = ids.last().copied();
         assert_eq!(outbox.sync(), Durability::Synced);
+        drop(outbox);
+        let (mut outbox, _) = open(dir.path());
         drain(&mut outbox).into_iter().for_each(|entry| outbox.acknowledged(entry.id));
         assert_eq!(outbox.maintain(now()), Durability::Synced);
+        drop(outbox);
+        // Only the file with the confirmations is left.
+        let files = segments(dir.path());
+        files[..files.len() - 1].iter().for_each(|path| fs::remove_file(path).unwrap());
     }
 }
 

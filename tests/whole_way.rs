@@ -8,6 +8,8 @@ mod mosquitto;
 mod rig;
 #[path = "support/schema.rs"]
 mod schema;
+#[path = "support/wobble.rs"]
+mod wobble;
 
 use std::path::Path;
 use std::process::Command;
@@ -18,6 +20,7 @@ use mosquitto::{Mosquitto, free_port};
 use serde_json::Value;
 use wheeltapper::outbox::Publication;
 use wheeltapper::transport::{Link, LinkEvent, LinkOptions, Qos, Refusal};
+use wobble::{lines, wobble};
 
 const EVERY_SCORE: &str = "[score]\nevery = \"0s\"\n";
 
@@ -232,20 +235,6 @@ fn score_json(recording: &Path, arguments: &[&str]) -> Value {
 
 fn contributions(alarm: &Value) -> Vec<&str> {
     alarm["contributions"].as_array().unwrap().iter().map(|part| part["channel"].as_str().unwrap()).collect()
-}
-
-/// Rows of three channels that wobble, the second one moved by so much.
-fn lines(range: std::ops::Range<u64>, moved: f64) -> String {
-    range
-        .map(|t| format!("{{\"a\":{},\"b\":{},\"c\":{}}}\n", wobble(t, 1), wobble(t, 2) + moved, wobble(t, 3)))
-        .collect()
-}
-
-/// Something between −1 and 1 that does not repeat soon.
-fn wobble(t: u64, salt: u64) -> f64 {
-    let mixed = (t + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(salt.wrapping_mul(0xBF58_476D_1CE4_E5B9));
-    let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0x94D0_49BB_1331_11EB);
-    (mixed >> 40) as f64 / f64::from(1u32 << 23) - 1.0
 }
 
 /// Publishes messages on changing topics in their order, no faster than scores can be published.

@@ -25,10 +25,9 @@ pub fn processor() -> String {
 }
 
 fn multiply_adds() -> f64 {
-    let best = best_of(|| {
-        black_box(widest_chains(black_box(0.999), black_box(1e-3)));
-    });
-    (STEPS * CHAINS * LANES) as f64 / best.as_secs_f64()
+    let mut lanes = 0;
+    let best = best_of(|| lanes = black_box(widest_chains()));
+    (STEPS * CHAINS * lanes) as f64 / best.as_secs_f64()
 }
 
 fn copied() -> f64 {
@@ -47,50 +46,62 @@ fn best_of(mut work: impl FnMut()) -> Duration {
     (0..ROUNDS).map(timed).min().unwrap_or_default()
 }
 
-/// Multiply-adds with the widest registers of this processor, as the inference engine picks its kernels.
+/// Runs chains of multiply-adds in the widest registers that this processor has, as the inference engine picks its
+/// kernels, and tells how many lanes each has.
 #[cfg(target_arch = "x86_64")]
-fn widest_chains(factor: f32, term: f32) -> f32 {
+fn widest_chains() -> usize {
+    use std::arch::x86_64::{_mm256_fmadd_ps, _mm256_set1_ps, _mm512_fmadd_ps, _mm512_set1_ps};
+
     #[target_feature(enable = "avx512f")]
-    fn in_512_bits(factor: f32, term: f32) -> f32 {
-        chains::<true>(factor, term)
+    fn in_512_bits() {
+        let (factor, term) = black_box((_mm512_set1_ps(0.999), _mm512_set1_ps(1e-3)));
+        run_chains(term, |sum| _mm512_fmadd_ps(sum, factor, term));
     }
     #[target_feature(enable = "avx2,fma")]
-    fn in_256_bits(factor: f32, term: f32) -> f32 {
-        chains::<true>(factor, term)
+    fn in_256_bits() {
+        let (factor, term) = black_box((_mm256_set1_ps(0.999), _mm256_set1_ps(1e-3)));
+        run_chains(term, |sum| _mm256_fmadd_ps(sum, factor, term));
     }
     if is_x86_feature_detected!("avx512f") {
         // SAFETY: the processor has just said that it can.
-        unsafe { in_512_bits(factor, term) }
+        unsafe { in_512_bits() };
+        16
     } else if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         // SAFETY: the processor has just said that it can.
-        unsafe { in_256_bits(factor, term) }
+        unsafe { in_256_bits() };
+        8
     } else {
-        chains::<false>(factor, term)
+        in_plain_code()
     }
 }
 
 #[cfg(not(target_arch = "x86_64"))]
-fn widest_chains(factor: f32, term: f32) -> f32 {
-    chains::<{ cfg!(target_arch = "aarch64") }>(factor, term)
+fn widest_chains() -> usize {
+    in_plain_code()
 }
 
-/// Chains of dependent multiply-adds, enough of them that each unit always has one that is ready.
+/// What the compiler makes of it with nothing but the target's own registers, of 128 bits almost everywhere.
+fn in_plain_code() -> usize {
+    let (factor, term) = black_box(([0.999f32; 4], [1e-3f32; 4]));
+    run_chains(term, |sum| std::array::from_fn(|lane| sum[lane] * factor[lane] + term[lane]));
+    4
+}
+
+/// Chains whose steps each wait for the one before, enough of them that each unit always has one that is ready.
 #[inline(always)]
-fn chains<const FUSED: bool>(factor: f32, term: f32) -> f32 {
-    let mut sums = [[term; LANES]; CHAINS];
+fn run_chains<R: Copy>(start: R, step: impl Fn(R) -> R) {
+    let mut sums = [start; CHAINS];
     for _ in 0..STEPS {
-        for lane in sums.iter_mut().flatten() {
-            *lane = if FUSED { lane.mul_add(factor, term) } else { *lane * factor + term };
+        for sum in &mut sums {
+            *sum = step(*sum);
         }
     }
-    sums.iter().flatten().sum()
+    black_box(sums);
 }
 
 const ROUNDS: usize = 25;
 const STEPS: usize = 100_000;
-/// Latency times units: 4 × 2, and a few to spare.
+/// Latency times units, 4 × 2, and a few to spare.
 const CHAINS: usize = 12;
-/// One register of 512 bits; two of 256 bits would not leave enough of them for all chains.
-const LANES: usize = 16;
 /// Larger than any cache that one core has for itself.
 const COPIED: usize = 64 << 20;

@@ -1,4 +1,6 @@
-use jiff::Timestamp;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use super::{Class, Condition, ConditionSettings, Severity, State, Transition};
 use crate::acquisition::Name;
@@ -11,7 +13,9 @@ pub struct AlarmSettings {
 
 /// One machine's alarm: at most one open episode, from raise to return to normal, through the states of ISA-18.2.
 ///
-/// An episode returns to normal only once it was acknowledged; a raise before that belongs to the same episode.
+/// An episode returns to normal only once it was acknowledged; a raise before that belongs to the same episode. A shelved
+/// alarm keeps silent until its time is up or somebody takes it from the shelf, a suppressed one until the suppression
+/// ends; then it is where its condition says.
 #[derive(Clone, Debug)]
 pub struct Alarm {
     machine: Name,
@@ -19,24 +23,57 @@ pub struct Alarm {
     condition: Condition,
     /// Samples in a row at a higher severity than the episode's.
     rising: u32,
+    /// The machine is not to alarm at all, e.g. because it is being changed over.
+    suppressed: bool,
     standing: Option<Standing>,
 }
 
 /// The newest transition of a machine: all that an alarm needs to go on after a restart.
 pub type Standing = Transition;
 
-/// Why a command was not carried out.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+/// What a person does to an alarm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Action {
+    pub operator: String,
+    /// The episode that is meant; `None`: the open one.
+    pub episode: Option<String>,
+    pub deed: Deed,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum Deed {
+    Acknowledge,
+    Shelve { until: ShelfLife, reason: String },
+    Unshelve,
+    Suppress { on: bool, reason: Option<String> },
+}
+
+/// How long an alarm stays on the shelf.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ShelfLife {
+    For(Duration),
+    Until(Timestamp),
+}
+
+/// Why an action was not carried out.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error("the machine has no open episode")]
     NoEpisode,
-    #[error("the episode that the command names is not the open one")]
-    OtherEpisode,
+    #[error("the episode {named} is not the open one; the open one is {open}")]
+    OtherEpisode { named: String, open: String },
+    #[error("the alarm is suppressed; end the suppression first")]
+    Suppressed,
+    #[error("the alarm is not shelved")]
+    NotShelved,
+    #[error("an alarm may be shelved for 30 days at most, and not into the past")]
+    ShelfLife,
 }
 
 impl Alarm {
     pub fn new(machine: Name, settings: AlarmSettings) -> Self {
-        Self { machine, settings, condition: Condition::new(settings.condition), rising: 0, standing: None }
+        let condition = Condition::new(settings.condition);
+        Self { machine, settings, condition, rising: 0, suppressed: false, standing: None }
     }
 
     /// Goes on where a machine's newest transition, read back after a restart, left it.
@@ -47,16 +84,25 @@ impl Alarm {
                 Condition::new(self.settings.condition)
             }
         };
+        self.suppressed = standing.state == State::Suppressed;
         self.standing = Some(standing);
+    }
+
+    /// Takes over from an alarm whose machine was fitted anew.
+    pub fn succeed(&mut self, before: &Alarm) {
+        if let Some(standing) = before.standing.clone() {
+            self.resume(standing);
+        }
+        self.suppressed = before.suppressed;
     }
 
     /// Takes the newest score and tells what changed.
     pub fn observe(&mut self, score: f64, sample_time: Timestamp, now: Timestamp) -> Option<Transition> {
         let holds = self.condition.observe(score);
         let severity = severity_of(score);
-        let seen = |state, severity| Seen { state, severity, score, sample_time, now };
+        let seen = |state, severity| Change { score, sample_time, ..Change::to(state, severity, now) };
         match (self.state(), holds) {
-            (State::Normal | State::ReturnedUnacknowledged, true) => {
+            (State::Normal | State::ReturnedUnacknowledged, true) if !self.suppressed => {
                 self.rising = 0;
                 Some(self.change(seen(State::Unacknowledged, severity)))
             }
@@ -70,24 +116,34 @@ impl Alarm {
                     self.change(seen(state, severity))
                 })
             }
+            (State::Shelved, _) => self.pass_time(now),
             _ => None,
         }
     }
 
-    /// Somebody has seen the alarm. `Ok(None)` if somebody had before.
-    pub fn acknowledge(&mut self, episode: Option<&str>, now: Timestamp) -> Result<Option<Transition>, Refusal> {
-        let standing = self.standing.as_ref().filter(|standing| standing.state != State::Normal);
-        let standing = standing.ok_or(Refusal::NoEpisode)?;
-        if episode.is_some_and(|episode| episode != standing.episode) {
-            return Err(Refusal::OtherEpisode);
+    /// Takes an alarm from the shelf when its time is up.
+    pub fn pass_time(&mut self, now: Timestamp) -> Option<Transition> {
+        let standing = self.standing.as_ref().filter(|standing| standing.state == State::Shelved)?;
+        let due = standing.shelved_until.is_none_or(|until| now >= until);
+        due.then(|| self.come_back(None, now))
+    }
+
+    /// Carries out what a person does. `Ok(None)`: it was so before.
+    pub fn act(&mut self, action: &Action, now: Timestamp) -> Result<Option<Transition>, Refusal> {
+        let open = self.standing.as_ref().filter(|standing| standing.state != State::Normal);
+        if let (Some(named), Some(open)) = (&action.episode, open)
+            && *named != open.episode
+        {
+            return Err(Refusal::OtherEpisode { named: named.clone(), open: open.episode.clone() });
         }
-        let state = match standing.state {
-            State::Unacknowledged => State::Acknowledged,
-            State::ReturnedUnacknowledged => State::Normal,
-            State::Acknowledged | State::Normal | State::Shelved | State::Suppressed => return Ok(None),
-        };
-        let Transition { severity, score, sample_time, .. } = *standing;
-        Ok(Some(self.change(Seen { state, severity, score, sample_time, now })))
+        match &action.deed {
+            Deed::Suppress { on, reason } => return Ok(self.suppress(*on, reason.clone(), action, now)),
+            _ if open.is_none() => return Err(Refusal::NoEpisode),
+            Deed::Acknowledge => Ok(self.acknowledge(action, now)),
+            Deed::Shelve { until, reason } => self.shelve(*until, reason, action, now),
+            Deed::Unshelve if self.state() == State::Shelved => Ok(Some(self.come_back(Some(action), now))),
+            Deed::Unshelve => Err(Refusal::NotShelved),
+        }
     }
 
     pub fn state(&self) -> State {
@@ -104,42 +160,169 @@ impl Alarm {
         self.condition.holds()
     }
 
+    /// Whether the machine is not to alarm at all.
+    pub fn is_suppressed(&self) -> bool {
+        self.suppressed
+    }
+
     fn severity(&self) -> Severity {
         self.standing.as_ref().map_or(Severity::Low, |standing| standing.severity)
     }
 
-    fn change(&mut self, seen: Seen) -> Transition {
+    fn acknowledge(&mut self, action: &Action, now: Timestamp) -> Option<Transition> {
+        let state = match self.state() {
+            State::Unacknowledged => State::Acknowledged,
+            State::ReturnedUnacknowledged => State::Normal,
+            State::Shelved | State::Suppressed | State::Acknowledged | State::Normal => {
+                // It stays where it is, and comes back acknowledged.
+                if let Some(standing) = &mut self.standing {
+                    standing.acknowledged = true;
+                }
+                return None;
+            }
+        };
+        Some(self.change(Change { acknowledged: true, ..self.as_it_stands(state, Some(action), now) }))
+    }
+
+    fn shelve(
+        &mut self,
+        life: ShelfLife,
+        reason: &str,
+        action: &Action,
+        now: Timestamp,
+    ) -> Result<Option<Transition>, Refusal> {
+        if self.state() == State::Suppressed {
+            return Err(Refusal::Suppressed);
+        }
+        let until = match life {
+            ShelfLife::Until(until) => until,
+            ShelfLife::For(life) => {
+                let life = SignedDuration::try_from(life).map_err(|_| Refusal::ShelfLife)?;
+                now.checked_add(life).map_err(|_| Refusal::ShelfLife)?
+            }
+        };
+        if until <= now || until.duration_since(now) > LONGEST_SHELF_LIFE {
+            return Err(Refusal::ShelfLife);
+        }
+        let standing = self.standing.as_ref();
+        if standing.is_some_and(|standing| standing.state == State::Shelved && standing.shelved_until == Some(until)) {
+            return Ok(None);
+        }
+        if self.state() == State::Shelved {
+            // Another end is no change of state, so it is no transition: it shows with the next one.
+            if let Some(standing) = &mut self.standing {
+                standing.shelved_until = Some(until);
+            }
+            return Ok(None);
+        }
+        let change = self.as_it_stands(State::Shelved, Some(action), now);
+        Ok(Some(self.change(Change { shelved_until: Some(until), reason: Some(reason.to_owned()), ..change })))
+    }
+
+    fn suppress(&mut self, on: bool, reason: Option<String>, action: &Action, now: Timestamp) -> Option<Transition> {
+        if self.suppressed == on {
+            return None;
+        }
+        self.suppressed = on;
+        match (on, self.state()) {
+            (true, State::Normal) | (false, State::Normal) => None,
+            (true, _) => {
+                let change = self.as_it_stands(State::Suppressed, Some(action), now);
+                Some(self.change(Change { reason, ..change }))
+            }
+            (false, State::Suppressed) => Some(self.come_back(Some(action), now)),
+            (false, _) => None,
+        }
+    }
+
+    /// From shelf or suppression to where the condition says.
+    fn come_back(&mut self, action: Option<&Action>, now: Timestamp) -> Transition {
+        let acknowledged = self.standing.as_ref().is_some_and(|standing| standing.acknowledged);
+        let state = match (self.condition.holds(), acknowledged) {
+            (true, true) => State::Acknowledged,
+            (true, false) => State::Unacknowledged,
+            (false, _) => State::Normal,
+        };
+        self.change(self.as_it_stands(state, action, now))
+    }
+
+    /// A change that no sample caused.
+    fn as_it_stands(&self, state: State, action: Option<&Action>, now: Timestamp) -> Change {
+        let change = Change::to(state, self.severity(), now);
+        let operator = action.map(|action| action.operator.clone());
+        match &self.standing {
+            Some(Transition { score, sample_time, acknowledged, .. }) => Change {
+                score: *score,
+                sample_time: *sample_time,
+                acknowledged: *acknowledged,
+                operator,
+                ..change
+            },
+            None => Change { operator, ..change },
+        }
+    }
+
+    fn change(&mut self, change: Change) -> Transition {
         let before = self.standing.take();
         let seq = before.as_ref().map_or(1, |before| before.seq + 1);
-        let (episode, raised) = match before {
-            Some(before) if before.state != State::Normal => (before.episode, before.raised),
-            _ => (episode_id(&self.machine, seq, seen.now), seen.now),
+        let (episode, raised, acknowledged) = match before {
+            Some(before) if before.state != State::Normal => {
+                // A relapse wants to be seen again.
+                let relapse = before.state == State::ReturnedUnacknowledged && change.state == State::Unacknowledged;
+                (before.episode, before.raised, !relapse && (before.acknowledged || change.acknowledged))
+            }
+            _ => (episode_id(&self.machine, seq, change.now), change.now, false),
         };
         let transition = Transition {
             episode,
             seq,
             class: Class::Condition,
-            state: seen.state,
-            severity: seen.severity,
-            score: seen.score,
+            state: change.state,
+            severity: change.severity,
+            score: change.score,
             raised,
             // A clock that was set back must not let an episode change before it was raised.
-            changed: seen.now.max(raised),
-            sample_time: seen.sample_time,
+            changed: change.now.max(raised),
+            sample_time: change.sample_time,
+            acknowledged,
+            shelved_until: change.shelved_until,
+            operator: change.operator,
+            reason: change.reason,
         };
         self.standing = Some(transition.clone());
         transition
     }
 }
 
-struct Seen {
+struct Change {
     state: State,
     severity: Severity,
     score: f64,
     sample_time: Timestamp,
     now: Timestamp,
+    acknowledged: bool,
+    shelved_until: Option<Timestamp>,
+    operator: Option<String>,
+    reason: Option<String>,
 }
 
+impl Change {
+    fn to(state: State, severity: Severity, now: Timestamp) -> Self {
+        Self {
+            state,
+            severity,
+            score: 0.0,
+            sample_time: now,
+            now,
+            acknowledged: false,
+            shelved_until: None,
+            operator: None,
+            reason: None,
+        }
+    }
+}
+
+/// Unique for ever: a machine never uses a `seq` twice. The time in front makes ids sort as they were raised.
 fn episode_id(machine: &Name, seq: u64, raised: Timestamp) -> String {
     // An id has at most 128 characters, like the name in it.
     let machine: String = machine.as_str().chars().take(90).collect();
@@ -159,6 +342,7 @@ fn severity_of(score: f64) -> Severity {
 /// A severity rises only when the score has been there for so many on-delays: a fault that is still growing would
 /// otherwise be told of again and again.
 const SETTLED: u32 = 3;
+const LONGEST_SHELF_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[cfg(test)]
 mod tests {
@@ -172,6 +356,22 @@ mod tests {
 
     fn time(second: i64) -> Timestamp {
         Timestamp::from_second(1_795_538_400 + second).unwrap()
+    }
+
+    fn deed(deed: Deed) -> Action {
+        Action { operator: "m.ito".into(), episode: None, deed }
+    }
+
+    fn ack(episode: Option<&str>) -> Action {
+        Action { episode: episode.map(str::to_owned), ..deed(Deed::Acknowledge) }
+    }
+
+    fn shelve(seconds: u64) -> Action {
+        deed(Deed::Shelve { until: ShelfLife::For(Duration::from_secs(seconds)), reason: "spare part".into() })
+    }
+
+    fn suppress(on: bool) -> Action {
+        deed(Deed::Suppress { on, reason: None })
     }
 
     fn feed(alarm: &mut Alarm, score: f64, seconds: std::ops::Range<i64>) -> Vec<Transition> {
@@ -189,7 +389,7 @@ mod tests {
         let again = feed(&mut alarm, 2.0, 20..30);
         assert_eq!((again[0].state, &again[0].episode), (State::Unacknowledged, &raised[0].episode));
         feed(&mut alarm, 0.1, 30..40);
-        let ended = alarm.acknowledge(None, time(40)).unwrap().unwrap();
+        let ended = alarm.act(&ack(None), time(40)).unwrap().unwrap();
         assert_eq!((ended.state, ended.seq, &ended.episode), (State::Normal, 5, &raised[0].episode));
         let next = feed(&mut alarm, 2.0, 50..60);
         assert_ne!(next[0].episode, raised[0].episode);
@@ -199,17 +399,18 @@ mod tests {
     fn an_acknowledged_alarm_returns_to_normal_by_itself() {
         let mut alarm = alarm();
         feed(&mut alarm, 2.0, 0..10);
-        assert_eq!(alarm.acknowledge(None, time(10)).unwrap().map(|t| t.state), Some(State::Acknowledged));
-        assert_eq!(alarm.acknowledge(None, time(11)), Ok(None), "a second time changes nothing");
+        assert_eq!(alarm.act(&ack(None), time(10)).unwrap().map(|t| t.state), Some(State::Acknowledged));
+        assert_eq!(alarm.act(&ack(None), time(11)), Ok(None), "a second time changes nothing");
         assert_eq!(feed(&mut alarm, 0.1, 12..20)[0].state, State::Normal);
-        assert_eq!(alarm.acknowledge(None, time(21)), Err(Refusal::NoEpisode));
+        assert_eq!(alarm.act(&ack(None), time(21)), Err(Refusal::NoEpisode));
     }
 
     #[test]
     fn an_acknowledgement_of_another_episode_is_refused() {
         let mut alarm = alarm();
         feed(&mut alarm, 2.0, 0..10);
-        assert_eq!(alarm.acknowledge(Some("another"), time(10)), Err(Refusal::OtherEpisode));
+        let refused = alarm.act(&ack(Some("another")), time(10));
+        assert!(matches!(refused, Err(Refusal::OtherEpisode { .. })));
     }
 
     #[test]
@@ -236,18 +437,67 @@ mod tests {
     fn a_clock_that_is_set_back_lets_nothing_change_before_it_was_raised() {
         let mut alarm = alarm();
         feed(&mut alarm, 2.0, 0..10);
-        let acknowledged = alarm.acknowledge(None, time(-3600)).unwrap().unwrap();
+        let acknowledged = alarm.act(&ack(None), time(-3600)).unwrap().unwrap();
         assert!(acknowledged.raised <= acknowledged.changed);
+    }
+
+    #[test]
+    fn a_shelved_alarm_keeps_silent_and_comes_back_by_itself() {
+        let mut alarm = alarm();
+        feed(&mut alarm, 2.0, 0..10);
+        let shelved = alarm.act(&shelve(100), time(10)).unwrap().unwrap();
+        assert_eq!((shelved.state, shelved.shelved_until), (State::Shelved, Some(time(110))));
+        assert!(feed(&mut alarm, 0.1, 11..50).is_empty() && feed(&mut alarm, 9.0, 50..110).is_empty());
+        assert_eq!(alarm.pass_time(time(110)).map(|back| back.state), Some(State::Unacknowledged));
+        alarm.act(&ack(None), time(111)).unwrap();
+        alarm.act(&shelve(10), time(112)).unwrap();
+        assert_eq!(feed(&mut alarm, 9.0, 113..123)[0].state, State::Acknowledged, "as it was before the shelf");
+        alarm.act(&shelve(10), time(124)).unwrap();
+        feed(&mut alarm, 0.1, 125..131);
+        let ended = alarm.act(&deed(Deed::Unshelve), time(131)).unwrap().unwrap();
+        assert_eq!((ended.state, ended.operator.as_deref()), (State::Normal, Some("m.ito")));
+    }
+
+    #[test]
+    fn a_shelf_life_has_an_end_within_thirty_days() {
+        let mut alarm = alarm();
+        assert_eq!(alarm.act(&shelve(10), time(0)), Err(Refusal::NoEpisode));
+        feed(&mut alarm, 2.0, 0..10);
+        for until in [
+            ShelfLife::For(Duration::from_secs(30 * 86_400 + 1)),
+            ShelfLife::For(Duration::MAX),
+            ShelfLife::For(Duration::ZERO),
+            ShelfLife::Until(time(9)),
+        ] {
+            let action = deed(Deed::Shelve { until, reason: "r".into() });
+            assert_eq!(alarm.act(&action, time(10)), Err(Refusal::ShelfLife), "{until:?}");
+        }
+        assert_eq!(alarm.act(&deed(Deed::Unshelve), time(10)), Err(Refusal::NotShelved));
+        assert!(alarm.act(&shelve(30 * 86_400), time(10)).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_suppressed_machine_raises_nothing_and_afterwards_what_is_still_there() {
+        let mut alarm = alarm();
+        assert_eq!(alarm.act(&suppress(true), time(0)), Ok(None), "without an episode only the status tells");
+        assert!(feed(&mut alarm, 2.0, 1..20).is_empty() && alarm.is_suppressed());
+        assert_eq!(alarm.act(&suppress(false), time(20)), Ok(None));
+        assert_eq!(feed(&mut alarm, 2.0, 21..22)[0].state, State::Unacknowledged);
+        let suppressed = alarm.act(&suppress(true), time(23)).unwrap().unwrap();
+        assert_eq!(suppressed.state, State::Suppressed);
+        assert_eq!(alarm.act(&shelve(10), time(24)), Err(Refusal::Suppressed));
+        let back = alarm.act(&suppress(false), time(25)).unwrap().unwrap();
+        assert_eq!((back.state, back.episode), (State::Unacknowledged, suppressed.episode));
     }
 
     proptest! {
         #[test]
         fn whatever_happens_seq_has_no_holes_and_one_episode_is_open(
-            steps in proptest::collection::vec((0.0f64..8.0, any::<bool>(), any::<bool>()), 0..400),
+            steps in proptest::collection::vec((0.0f64..8.0, 0u8..12, any::<bool>()), 0..400),
         ) {
             let mut alarm = alarm();
             let mut seen: Vec<Transition> = Vec::new();
-            for (second, (score, acknowledge, restart)) in steps.into_iter().enumerate() {
+            for (second, (score, command, restart)) in steps.into_iter().enumerate() {
                 let second = second as i64;
                 if restart && let Some(standing) = alarm.standing().cloned() {
                     alarm = Alarm::new(Name::parse("press-01").unwrap(), AlarmSettings::default());
@@ -256,7 +506,15 @@ mod tests {
                 for _ in 0..6 {
                     seen.extend(alarm.observe(score, time(second), time(second)));
                 }
-                if acknowledge && let Ok(transition) = alarm.acknowledge(None, time(second)) {
+                let action = match command {
+                    0..2 => ack(None),
+                    2 => shelve(7),
+                    3 => deed(Deed::Unshelve),
+                    4 => suppress(true),
+                    5..7 => suppress(false),
+                    _ => continue,
+                };
+                if let Ok(transition) = alarm.act(&action, time(second)) {
                     seen.extend(transition);
                 }
             }

@@ -7,5 +7,5 @@ mod lifecycle;
 mod transition;
 
 pub use condition::{Condition, ConditionSettings};
-pub use lifecycle::{Alarm, AlarmSettings, Refusal, Standing};
+pub use lifecycle::{Action, Alarm, AlarmSettings, Deed, Refusal, ShelfLife, Standing};
 pub use transition::{Class, Severity, State, Transition};

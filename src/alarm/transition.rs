@@ -16,8 +16,16 @@ pub struct Transition {
     pub raised: Timestamp,
     /// When this transition happened.
     pub changed: Timestamp,
-    /// The stamp of the sample that caused it.
+    /// The stamp of the sample that caused it, or of the newest one before a command did.
     pub sample_time: Timestamp,
+    /// Somebody has acknowledged the episode, whatever its state is now.
+    pub acknowledged: bool,
+    /// When a shelved alarm comes back by itself.
+    pub shelved_until: Option<Timestamp>,
+    /// Who caused it, if a person did.
+    pub operator: Option<String>,
+    /// Why, in the words of who did.
+    pub reason: Option<String>,
 }
 
 /// What kind of thing an alarm is about.

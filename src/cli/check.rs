@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use super::outcome::Outcome;
 use super::surroundings;
 use crate::config::Config;
-use crate::gateway::Stock;
+use crate::gateway::{Stock, StockedKind};
 
 /// Validates everything that a run needs, without running
 #[derive(Debug, clap::Args)]
@@ -33,8 +33,8 @@ impl Check {
 }
 
 fn as_json(config: &Config, stock: &Stock) -> serde_json::Value {
-    let kinds = stock.kinds.iter().map(|(name, (_, model))| {
-        let model = model.as_ref().map(|model| {
+    let kinds = stock.kinds.iter().map(|(name, stocked)| {
+        let model = stocked.model.as_ref().map(|model| {
             let manifest = model.manifest();
             serde_json::json!({ "name": manifest.name, "version": manifest.version, "sha256": model.sha256() })
         });
@@ -57,7 +57,7 @@ fn print(config: &Config, stock: &Stock) {
     for input in &config.inputs {
         println!("  listens to {} as {:?}", input.pattern.filter(), input.format);
     }
-    for (name, (kind, model)) in &stock.kinds {
+    for (name, StockedKind { kind, model, .. }) in &stock.kinds {
         match model {
             Some(model) => {
                 let manifest = model.manifest();

@@ -95,6 +95,11 @@ async fn run_rig(mut publisher: Publisher) -> Outcome {
             (channel.clone(), Number::from_f64(value).map_or(Value::Null, Value::Number))
         });
         let payload = Value::Object(values.collect::<Map<_, _>>()).to_string().into_bytes();
+        if second > CALIBRATION && (second - CALIBRATION) % (SOUND + FAULTY) == ACKNOWLEDGED {
+            println!("{:>5.1} s  somebody acknowledges the alarm", started.elapsed().as_secs_f64());
+            let command = format!("{{\"id\":\"demo-{second}\",\"operator\":\"demo\"}}");
+            publisher.publish("wheeltapper/v1/demo/rig-1/cmd/ack", command.into_bytes()).await?;
+        }
         publisher.pause(PACE).await?;
         publisher.publish("plant/rig-1/telemetry", payload).await?;
     }
@@ -180,3 +185,5 @@ const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const CALIBRATION: u64 = 600;
 const SOUND: u64 = 300;
 const FAULTY: u64 = 480;
+/// After the repair, when the score is back.
+const ACKNOWLEDGED: u64 = 120;

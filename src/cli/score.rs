@@ -13,6 +13,7 @@ use super::surroundings::Shelves;
 use crate::acquisition::Name;
 use crate::advisory::{MachineFacts, Recommendation};
 use crate::detection::{Contribution, Part};
+use crate::gateway::StockedKind;
 use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
 use crate::publication::show_stamp;
 use crate::recording::{Recording, Row};
@@ -102,8 +103,7 @@ impl Score {
         };
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
-        let (kind, model) = shelves.kind(&name)?;
-        let symptoms = Arc::new(library.symptoms(kind.playbooks.as_deref()));
+        let StockedKind { kind, model, symptoms } = shelves.kind(&name, &library)?;
         Ok(Profile { channels: kind.channels(), model, symptoms, cadence: Some(kind.cadence), ..universal })
     }
 

@@ -1,3 +1,4 @@
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -12,7 +13,7 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::acquisition::Name;
 use crate::advisory::{Library, PlaybookError, PlaybookFile};
 use crate::config::{Config, Kind, shipped_kind, shipped_kinds};
-use crate::gateway::Stock;
+use crate::gateway::{Stock, StockedKind};
 use crate::models::{Model, PackageFiles, shipped, shipped_names};
 use crate::notation::nearest;
 
@@ -40,7 +41,7 @@ impl Shelves {
     }
 
     /// A kind with its model, verified.
-    pub fn kind(&self, name: &Name) -> Result<(Kind, Option<Arc<Model>>), Failure> {
+    pub fn kind(&self, name: &Name, library: &Library) -> Result<StockedKind, Failure> {
         let path = self.kinds.join(format!("{name}.toml"));
         let kind = match fs::read_to_string(&path) {
             Ok(text) => Kind::parse(&text, &path.display().to_string()),
@@ -55,7 +56,8 @@ impl Shelves {
         if let Some(model) = &model {
             fits(&kind, model)?;
         }
-        Ok((kind, model))
+        let symptoms = Arc::new(library.symptoms(kind.playbooks.as_deref()));
+        Ok(StockedKind { kind, model, symptoms })
     }
 
     pub fn library(&self) -> Result<Arc<Library>, Failure> {
@@ -87,13 +89,14 @@ impl Shelves {
 pub(super) fn stock(config: &Config) -> Result<Stock, Failure> {
     let shelves = Shelves::of(config);
     let keys = config.machines.iter().map(|(_, keys)| keys).chain([&config.machine_defaults]);
-    let mut kinds = std::collections::BTreeMap::new();
+    let library = shelves.library()?;
+    let mut kinds = BTreeMap::new();
     for name in keys.filter_map(|keys| keys.kind.as_ref()) {
         if !kinds.contains_key(name) {
-            kinds.insert(name.clone(), shelves.kind(name)?);
+            kinds.insert(name.clone(), shelves.kind(name, &library)?);
         }
     }
-    Ok(Stock { kinds, library: shelves.library()? })
+    Ok(Stock { kinds, library })
 }
 
 /// Reads and parses a configuration file.

@@ -107,7 +107,13 @@ fn link_options(config: &Config, password: Option<String>, topics: &Topics, sinc
             .map(|username| Credentials { username, password: password.unwrap_or_default() }),
         max_payload: config.mqtt.max_payload,
         will: Some(Publication { topic: topics.status(), payload: offline, retain: true }),
-        subscriptions: config.inputs.iter().map(|input| (input.pattern.filter(), Qos::AtLeastOnce)).collect(),
+        subscriptions: config
+            .inputs
+            .iter()
+            .map(|input| input.pattern.filter())
+            .chain([topics.commands()])
+            .map(|filter| (filter, Qos::AtLeastOnce))
+            .collect(),
         ..LinkOptions::new(config.mqtt.host.clone(), config.mqtt.port, config.mqtt.client_id.clone())
     }
 }

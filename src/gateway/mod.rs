@@ -9,4 +9,4 @@ mod refusals;
 mod workshop;
 
 pub use daemon::{Daemon, DaemonError};
-pub use workshop::{Stock, Workshop};
+pub use workshop::{Stock, StockedKind, Workshop};

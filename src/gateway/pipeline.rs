@@ -11,10 +11,13 @@ use super::refusals::RefusalLog;
 use crate::acquisition::{Name, Rejection};
 use crate::checkpoint::Calibrations;
 use crate::clock::Now;
+use crate::command::{Ledger, Order, Reply, Verb, Wish};
 use crate::machine::{Announcement, Fitted, Trouble};
 use crate::outbox::{Durability, Outbox, Publication};
 use crate::plant::{Message, Observed, Plant};
-use crate::publication::{AlarmPayload, Gateway, Judged, MachineStatus, ScorePayload, StatusPayload, Topics};
+use crate::publication::{
+    AlarmPayload, Gateway, Judged, MachineStatus, ScorePayload, StatusPayload, Topics, show_stamp,
+};
 use crate::transport::{AckToken, LinkEvent, LinkEvents, LinkHandle, Qos, Refusal};
 
 /// The thread between the broker's link and the pure house: it scores, keeps the outbox, and answers with
@@ -33,6 +36,9 @@ pub(super) struct Pipeline {
     scored: HashMap<Name, Duration>,
     troubles: BTreeMap<Name, String>,
     unacknowledged: Vec<AckToken>,
+    ledger: Ledger,
+    /// Answers to commands; they go out when what the commands did is on disk.
+    replies: Vec<Publication>,
     status: Status,
 }
 
@@ -83,6 +89,8 @@ impl Pipeline {
             scored: HashMap::new(),
             troubles: BTreeMap::new(),
             unacknowledged: Vec::new(),
+            ledger: Ledger::default(),
+            replies: Vec::new(),
             status: Status::default(),
         }
     }
@@ -123,8 +131,15 @@ impl Pipeline {
     fn take(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Message { topic, payload, retain, dup, ack, .. } => {
-                let message = Message { topic: &topic, payload: &payload, retained: retain, redelivered: dup };
-                self.score(message);
+                match self.voice.topics.command(&topic) {
+                    // A retained command is an old one that somebody left lying about.
+                    Some(_) if retain => {}
+                    Some((machine, verb)) => self.obey(machine, verb, &payload),
+                    None => {
+                        let message = Message { topic: &topic, payload: &payload, retained: retain, redelivered: dup };
+                        self.score(message);
+                    }
+                }
                 self.unacknowledged.extend(ack);
             }
             LinkEvent::Oversize { topic, ack, .. } => {
@@ -168,6 +183,56 @@ impl Pipeline {
         self.draw(consequences);
     }
 
+    /// Carries out one command and prepares its answer. A verb or a machine's name that could not even be answered is
+    /// nobody's command.
+    fn obey(&mut self, machine: &str, verb: &str, payload: &[u8]) {
+        let (Some(verb), Ok(name)) = (Verb::parse(verb), Name::parse(machine)) else { return };
+        let now = self.now();
+        let reply = Reply::new(verb, &name, &self.voice.gateway.name, show_stamp(now.utc));
+        let topic = self.voice.topics.result(&name, verb.as_str());
+        let answer = match Order::parse(verb, payload) {
+            Err(error) => reply.to(error.id.clone()).refusing(error).to_json(),
+            Ok(Order { id, wish }) => match self.ledger.answered(&name, verb, &id) {
+                Some(answer) => answer.to_vec(),
+                None => {
+                    let reply = self.carry_out(&name, wish, reply.to(Some(id.clone())), now);
+                    let answer = reply.to_json();
+                    self.ledger.enter(&name, verb, id, answer.clone());
+                    answer
+                }
+            },
+        };
+        self.replies.push(Publication { topic, payload: answer, retain: false });
+    }
+
+    fn carry_out(&mut self, name: &Name, wish: Wish, reply: Reply, now: Now) -> Reply {
+        let Some(machine) = self.plant.machine_mut(name.as_str()) else {
+            return reply.refusing("this gateway knows no such machine");
+        };
+        match wish {
+            Wish::Act(action) => match machine.act(&action, now) {
+                Ok(announcement) => {
+                    let reply = reply.with(machine.standing());
+                    if let Some(announcement) = announcement {
+                        self.announce(name, announcement);
+                    }
+                    reply
+                }
+                Err(refusal) => reply.with(machine.standing()).refusing(refusal),
+            },
+            Wish::Replay { from_seq } => {
+                let reply = reply.with(machine.standing());
+                let event = self.voice.topics.event(name);
+                let kept = self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == event);
+                self.replies.extend(kept.map(|entry| Publication {
+                    payload: AlarmPayload::replayed(&entry.publication.payload),
+                    ..entry.publication
+                }));
+                reply
+            }
+        }
+    }
+
     fn refuse(&mut self, topic: &str, rejection: Rejection) {
         self.plant.refuse(topic, rejection);
         self.tell_refusal(self.now());
@@ -187,6 +252,9 @@ impl Pipeline {
         plant.poll(now, &mut |observed| consequences.add(observed, scored, voice, now));
         self.draw(consequences);
         if whole_second {
+            for (name, announcement) in self.plant.pass_time(now) {
+                self.announce(&name, announcement);
+            }
             if let Durability::Degraded { cause, in_memory } = self.outbox.maintain(now.utc) {
                 error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory");
             }
@@ -263,6 +331,21 @@ impl Pipeline {
                 }
             }
         }
+        // After the events that they tell of.
+        self.reply();
+    }
+
+    /// Answers commands, as many as the link takes now.
+    fn reply(&mut self) {
+        let mut refused = Vec::new();
+        for reply in self.replies.drain(..) {
+            match self.link.publish_now(reply, Qos::AtLeastOnce) {
+                Err(Refusal::Full(back)) => refused.push(back),
+                // Without a connection nobody waits for an answer any more.
+                Ok(()) | Err(Refusal::Offline(_) | Refusal::Impossible { .. }) => {}
+            }
+        }
+        self.replies = refused;
     }
 
     fn connected(&mut self, session_present: bool) {

@@ -6,8 +6,9 @@ use tracing::{info, warn};
 use crate::acquisition::Name;
 use crate::advisory::{Library, MachineFacts};
 use crate::alarm::Standing;
+use crate::assessment::SymptomTable;
 use crate::checkpoint::{Calibrations, Found};
-use crate::config::{Config, Kind, MachineKeys};
+use crate::config::{Config, Kind};
 use crate::machine::{Machine, Profile};
 use crate::manipulation::{Alignment, Channels};
 use crate::models::Model;
@@ -15,14 +16,24 @@ use crate::plant::MachineMaker;
 
 /// What a run takes from its surroundings, read and verified.
 pub struct Stock {
-    pub kinds: BTreeMap<Name, (Kind, Option<Arc<Model>>)>,
+    pub kinds: BTreeMap<Name, StockedKind>,
     pub library: Arc<Library>,
+}
+
+/// A kind with its model and the faults that it can have.
+#[derive(Clone)]
+pub struct StockedKind {
+    pub kind: Kind,
+    pub model: Option<Arc<Model>>,
+    pub symptoms: Arc<SymptomTable>,
 }
 
 /// Makes machines: from the configuration, their kinds, and what was kept of them.
 pub struct Workshop {
     config: Config,
     stock: Stock,
+    /// The faults of a machine of no kind.
+    symptoms: Arc<SymptomTable>,
     calibrations: Calibrations,
     standings: HashMap<Name, Standing>,
 }
@@ -32,6 +43,7 @@ impl Workshop {
         Self {
             calibrations: Calibrations::in_state_dir(&config.state_dir),
             config: config.clone(),
+            symptoms: Arc::new(stock.library.symptoms(None)),
             stock,
             standings: HashMap::new(),
         }
@@ -44,22 +56,18 @@ impl Workshop {
 
     pub fn profile(&self, name: &Name) -> Profile {
         let keys = self.config.machine(name);
-        let kind = self.kind(&keys);
+        let stocked = keys.kind.as_ref().and_then(|kind| self.stock.kinds.get(kind));
         Profile {
-            channels: kind.map(|(kind, _)| kind.channels()).unwrap_or_default(),
-            model: kind.and_then(|(_, model)| model.clone()),
-            symptoms: Arc::new(self.stock.library.symptoms(kind.and_then(|(kind, _)| kind.playbooks.as_deref()))),
+            channels: stocked.map(|stocked| stocked.kind.channels()).unwrap_or_default(),
+            model: stocked.and_then(|stocked| stocked.model.clone()),
+            symptoms: stocked.map_or(&self.symptoms, |stocked| &stocked.symptoms).clone(),
             library: self.stock.library.clone(),
             facts: MachineFacts { name: name.clone(), lockout: keys.lockout.clone(), parts: keys.parts.clone() },
             calibrate: keys.calibration_length(),
-            cadence: keys.cadence.or(kind.map(|(kind, _)| kind.cadence)),
+            cadence: keys.cadence.or(stocked.map(|stocked| stocked.kind.cadence)),
             raise_after: self.config.raise_after,
             clear_after: self.config.clear_after,
         }
-    }
-
-    fn kind(&self, keys: &MachineKeys) -> Option<&(Kind, Option<Arc<Model>>)> {
-        self.stock.kinds.get(keys.kind.as_ref()?)
     }
 
     /// A machine as it was calibrated before, or one that has yet to learn.

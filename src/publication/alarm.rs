@@ -44,26 +44,34 @@ pub struct AlarmPayload {
     model: ModelIdentity,
     config_sha256: String,
     replayed: bool,
+    /// Somebody has acknowledged the episode, whatever its state is now.
+    #[serde(default)]
+    acknowledged: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none", serialize_with = "stamp::serialize_some")]
+    shelved_until: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    operator: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 impl AlarmPayload {
     pub fn new(announcement: Announcement, machine: &Name, model: ModelIdentity, gateway: &Gateway) -> Self {
         let Announcement { transition, contributions, diagnosis, recommendation } = announcement;
-        let Transition { episode, seq, class, state, severity, score, raised, changed, sample_time } = transition;
         Self {
             v: 1,
-            id: episode,
-            seq,
+            id: transition.episode,
+            seq: transition.seq,
             machine: machine.clone(),
             gateway: gateway.name.clone(),
-            class,
-            state,
-            severity,
-            score,
+            class: transition.class,
+            state: transition.state,
+            severity: transition.severity,
+            score: transition.score,
             limit: 1.0,
-            raised,
-            changed,
-            sample_time,
+            raised: transition.raised,
+            changed: transition.changed,
+            sample_time: transition.sample_time,
             contributions,
             diagnosis,
             abstained: recommendation.is_none(),
@@ -71,6 +79,10 @@ impl AlarmPayload {
             model,
             config_sha256: gateway.config_sha256.clone(),
             replayed: false,
+            acknowledged: transition.acknowledged,
+            shelved_until: transition.shelved_until,
+            operator: transition.operator,
+            reason: transition.reason,
         }
     }
 
@@ -106,6 +118,10 @@ impl AlarmPayload {
             raised: self.raised,
             changed: self.changed,
             sample_time: self.sample_time,
+            acknowledged: self.acknowledged,
+            shelved_until: self.shelved_until,
+            operator: self.operator,
+            reason: self.reason,
         }
     }
 }

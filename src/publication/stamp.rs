@@ -12,6 +12,13 @@ pub(super) fn serialize<S: Serializer>(stamp: &Timestamp, serializer: S) -> Resu
     serializer.serialize_str(&show_stamp(*stamp))
 }
 
+pub(super) fn serialize_some<S: Serializer>(stamp: &Option<Timestamp>, serializer: S) -> Result<S::Ok, S::Error> {
+    match stamp {
+        Some(stamp) => serialize(stamp, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
 const LAST: Timestamp = Timestamp::constant(253_402_200_000, 0);
 
 #[cfg(test)]

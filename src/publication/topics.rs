@@ -27,6 +27,22 @@ impl Topics {
         format!("{}/{machine}/score", self.base)
     }
 
+    /// The filter that brings every command.
+    pub fn commands(&self) -> String {
+        format!("{}/+/cmd/+", self.base)
+    }
+
+    /// The machine and the verb of a command's topic.
+    pub fn command<'t>(&self, topic: &'t str) -> Option<(&'t str, &'t str)> {
+        let (machine, verb) = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.split_once("/cmd/")?;
+        (!machine.contains('/') && !verb.contains('/')).then_some((machine, verb))
+    }
+
+    /// Where a command is answered.
+    pub fn result(&self, machine: &Name, verb: &str) -> String {
+        format!("{}/{machine}/cmd/{verb}/result", self.base)
+    }
+
     /// Whether a topic is one of the gateway's own, whatever an input's pattern says.
     pub fn is_own(&self, topic: &str) -> bool {
         topic.strip_prefix(self.base.as_str()).is_some_and(|rest| rest.starts_with('/'))
@@ -42,6 +58,9 @@ mod tests {
         let topics = Topics::new("wheeltapper/v1", &Name::parse("g1").unwrap());
         let machine = Name::parse("press-01").unwrap();
         assert_eq!(topics.alarm(&machine), "wheeltapper/v1/g1/press-01/alarm");
+        assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack"), Some(("press-01", "ack")));
+        assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack/result"), None);
+        assert_eq!(topics.result(&machine, "ack"), "wheeltapper/v1/g1/press-01/cmd/ack/result");
         assert!(topics.is_own("wheeltapper/v1/g1/press-01/score"));
         assert!(!topics.is_own("wheeltapper/v1/g10/press-01/score"));
     }

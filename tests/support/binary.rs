@@ -12,7 +12,7 @@ pub struct Told {
 
 /// Runs `wheeltapper` with these arguments to its end.
 pub fn wheeltapper<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Told {
-    let mut command = Command::new(binary());
+    let mut command = Command::new(env!("CARGO_BIN_EXE_wheeltapper"));
     let command = command.args(arguments).stdin(Stdio::null()).env("NO_COLOR", "1").env_remove("RUST_LOG");
     let output = command.output().expect("the binary was built with the tests");
     Told {
@@ -20,8 +20,4 @@ pub fn wheeltapper<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> T
         out: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
         err: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
     }
-}
-
-fn binary() -> std::path::PathBuf {
-    std::env::var_os("WT_BIN").map_or_else(|| env!("CARGO_BIN_EXE_wheeltapper").into(), Into::into)
 }

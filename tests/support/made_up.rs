@@ -34,7 +34,7 @@ impl MadeUp {
         let values = |row: usize| {
             let load = (row as f64 * std::f64::consts::TAU / 40.0).sin();
             let noise = |random: &mut ChaCha8Rng| (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
-            let value = |(channel, gain): (usize, &f64)| 20.0 * (channel + 1) as f64 + gain * load + 0.5 * noise(&mut random);
+            let value = |(channel, gain): (usize, &f64)| 5.0 * (channel + 1) as f64 + gain * load + 0.5 * noise(&mut random);
             gains.iter().enumerate().map(value).collect()
         };
         Self { times, channels: (1..=channels).map(|n| format!("ch{n:02}")).collect(), rows: (0..rows).map(values).collect() }

@@ -119,7 +119,12 @@ pub fn universal() -> Profile {
 pub fn hydraulic_rig() -> Profile {
     let kind = shipped_kind("hydraulic-rig").expect("it comes with the binary");
     let kind = Kind::parse(kind, "hydraulic-rig").expect("it is sound");
-    Profile { channels: kind.channels(), model: Some(Arc::new(hydraulic_model())), cadence: Some(kind.cadence), ..universal() }
+    Profile {
+        channels: kind.channels(),
+        model: Some(Arc::new(hydraulic_model())),
+        cadence: Some(kind.cadence),
+        ..universal()
+    }
 }
 
 pub fn hydraulic_model() -> Model {
@@ -146,7 +151,13 @@ pub fn learned(profile: Profile, telemetry: &mut Telemetry) -> Plant<Maker> {
 }
 
 /// Hands a fresh message to the plant.
-pub fn receive(plant: &mut Plant<Maker>, topic: &str, payload: &[u8], now: Now, observed: &mut dyn FnMut(Observed<'_>)) {
+pub fn receive(
+    plant: &mut Plant<Maker>,
+    topic: &str,
+    payload: &[u8],
+    now: Now,
+    observed: &mut dyn FnMut(Observed<'_>),
+) {
     plant.receive(Message { topic, payload, retained: false, redelivered: false }, now, observed);
 }
 
