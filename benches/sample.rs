@@ -26,7 +26,10 @@ use support::peak::{Peak, processor};
 
 criterion_group! {
     name = benches;
-    config = Criterion::default().warm_up_time(Duration::from_secs(1)).measurement_time(Duration::from_secs(2)).sample_size(50);
+    config = Criterion::default()
+        .warm_up_time(Duration::from_secs(1))
+        .measurement_time(Duration::from_secs(2))
+        .sample_size(50);
     targets = bounds, decoding, detection, denoising, the_whole_way
 }
 criterion_main!(benches);

@@ -185,7 +185,14 @@ impl Machine {
         let detector = profile.detector(fitted.calibration)?;
         let settings = profile.alarm_settings(profile.cadence.unwrap_or(fitted.cadence));
         let alarm = Alarm::new(name.clone(), settings);
-        Ok(Self { name, profile, phase: Phase::Scoring(Box::new(detector)), alarm, held: Vec::new(), filled: Vec::new() })
+        Ok(Self {
+            name,
+            profile,
+            phase: Phase::Scoring(Box::new(detector)),
+            alarm,
+            held: Vec::new(),
+            filled: Vec::new(),
+        })
     }
 
     /// Goes on with the alarm as its newest transition left it before a restart.
@@ -358,9 +365,11 @@ impl Learner {
 
     fn has_enough(&self, length: CalibrationLength) -> bool {
         match length {
+            _ if self.rows.len() >= MOST_CALIBRATION_ROWS => true,
             CalibrationLength::Samples(samples) => self.rows.len() >= samples,
             CalibrationLength::Span(span) => {
-                let spanned = self.times.first().zip(self.times.last()).map(|(first, last)| last.duration_since(*first));
+                let spanned =
+                    self.times.first().zip(self.times.last()).map(|(first, last)| last.duration_since(*first));
                 spanned.is_some_and(|spanned| spanned.unsigned_abs() >= span) && self.rows.len() >= FEWEST_ROWS
             }
         }
@@ -370,7 +379,13 @@ impl Learner {
 fn learned(names: &[Name]) -> Vec<ChannelProfile> {
     names
         .iter()
-        .map(|name| ChannelProfile { name: name.clone(), unit: None, limits: Limits::default(), role: Role::default(), drift: 0.0 })
+        .map(|name| ChannelProfile {
+            name: name.clone(),
+            unit: None,
+            limits: Limits::default(),
+            role: Role::default(),
+            drift: 0.0,
+        })
         .collect()
 }
 
@@ -400,3 +415,5 @@ const DEFAULT_CADENCE: Duration = Duration::from_secs(1);
 const HOLD: u32 = 10;
 /// Fewer rows than this tell nothing, however long they span.
 const FEWEST_ROWS: usize = 50;
+/// More than this is kept of no machine, however long its calibration is to span.
+pub const MOST_CALIBRATION_ROWS: usize = 100_000;

@@ -3,8 +3,11 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use wheeltapper::cli::Command;
+use wheeltapper::cli::{self, Command};
 
 fn main() -> ExitCode {
-    Command::parse().run()
+    match Command::try_parse() {
+        Ok(command) => command.run(),
+        Err(error) => cli::explain(&error),
+    }
 }

@@ -26,8 +26,14 @@ use support::package::Package;
 fn each_recording_that_cannot_be_scored_is_answered_with_its_own_message() {
     let good = made_up(2);
     let zipped = gzip(good.as_bytes());
-    let constant: String = good.lines().take(1).map(str::to_owned).chain((0..500).map(|n| format!("{n},1,2"))).map(|line| line + "\n").collect();
-    let cases: [(&[u8], &[&str], &str); 17] = [
+    let constant: String = good
+        .lines()
+        .take(1)
+        .map(str::to_owned)
+        .chain((0..500).map(|n| format!("{n},1,2")))
+        .map(|line| line + "\n")
+        .collect();
+    let cases: [(&[u8], &[&str], &str); 14] = [
         (b"", &[], "there is no row in it"),
         (b"time,ch01\n", &["--separator", ","], "there is no row in it"),
         (b"a,b\nx,y\n", &[], "no column of numbers among [\"a\", \"b\"]"),
@@ -35,9 +41,6 @@ fn each_recording_that_cannot_be_scored_is_answered_with_its_own_message() {
         (&zipped[..zipped.len() / 2], &[], "incomplete deflate stream"),
         (good.as_bytes(), &["--separator", ";"], "read with the separator ';'"),
         (good.as_bytes(), &["--ignore", "ch01,ch02"], "no column of numbers among [\"time\""),
-        (good.as_bytes(), &["--time", "tme"], "did you mean \"time\"?"),
-        (good.as_bytes(), &["--ignore", "ch1"], "did you mean \"ch01\"?"),
-        (good.as_bytes(), &["--ignore", "label"], "there is no column \"label\""),
         (good.as_bytes(), &["--calibrate", "600"], "none of the 600 rows was scored"),
         (good.as_bytes(), &["--calibrate", "2d"], "give a smaller --calibrate"),
         (good.as_bytes(), &["--kind", "hydraulic-rig"], "the kind has a channel \"CE\""),
@@ -54,6 +57,20 @@ fn each_recording_that_cannot_be_scored_is_answered_with_its_own_message() {
     }
     assert_refused(&score(&folder.path().join("missing.csv"), &[]), 1, "missing.csv: No such file");
     assert_refused(&score(folder.path(), &[]), 1, "Is a directory");
+}
+
+#[test]
+fn a_column_that_is_not_there_is_an_error_of_whoever_named_it() {
+    let folder = tempfile::tempdir().expect("a folder for the test");
+    let input = folder.path().join("recording.csv");
+    fs::write(&input, made_up(2)).expect("the test's folder can be written");
+    for (arguments, expected) in [
+        (["--time", "tme"], "did you mean \"time\"?"),
+        (["--ignore", "ch1"], "did you mean \"ch01\"?"),
+        (["--ignore", "label"], "there is no column \"label\""),
+    ] {
+        assert_refused(&score(&input, &arguments), 2, expected);
+    }
 }
 
 #[test]
@@ -120,7 +137,7 @@ fn a_wrong_key_is_answered_with_file_line_and_the_key_that_was_meant() {
         ("[[machine]]", "[[machines]]", 29, "machine"),
         ("name =", "nmae =", 30, "name"),
     ] {
-        let told = check(&GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}, column "));
+        let told = check(GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}, column "));
         assert!(told.err.contains(&format!("did you mean `{meant}`?")), "{}", told.err);
         let found = to.trim_matches(['[', ']', '=', ' ']);
         assert!(told.err.contains(&format!("unknown field `{found}`")), "{}", told.err);
@@ -147,13 +164,13 @@ fn a_value_of_a_wrong_form_is_answered_with_file_line_what_was_found_and_what_wa
         ("format = \"json\"", "format = \"jsno\"", 14, "did you mean `json`?"),
         ("cadence = \"1s\"", "cadence = \"1 s\"", 17, "write a number and ms, s, m, h or d"),
         ("cadence = \"1s\"", "cadence = 1", 17, "integer `1`, expected a string"),
-        ("calibrate = 400", "calibrate = 3", 18, "at least 50 samples"),
+        ("calibrate = 400", "calibrate = 3", 18, "expected 50 to 100000 samples"),
         ("calibrate = 400", "calibrate = -400", 18, "a number of samples, e.g. 400"),
         ("kind = \"hydraulic-rig\"", "kind = \"../rig\"", 20, "must not contain '/'"),
         ("name = \"press-01\"\n", "", 29, "missing field `name`"),
         ("name = \"press-01\"", "name = \"press#01\"", 30, "must not contain '#'"),
     ] {
-        let told = check(&GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}, column "));
+        let told = check(GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}, column "));
         assert!(told.err.contains(expected), "{to:?}: {}", told.err);
     }
 }
@@ -175,7 +192,7 @@ fn a_value_that_cannot_be_is_answered_with_file_line_and_key() {
         ("name = \"press-01\"", "name = \"press-01\"\n[[machine]]\nname = \"press-01\"", 32, "name"),
         ("name = \"press-01\"", "name = \"press-01\"\nkind = \"pump\"", 31, "kind"),
     ] {
-        let told = check(&GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}"));
+        let told = check(GOOD.replacen(from, to, 1), |path| format!("{path}, line {line}"));
         assert!(told.err.contains(key), "{to:?}: {}", told.err);
     }
 }
@@ -277,6 +294,21 @@ fn no_damage_to_a_network_makes_a_panic() {
 }
 
 #[test]
+fn a_package_that_asks_for_more_memory_than_a_gateway_has_is_refused() {
+    let wide = Package::copy();
+    wide.edit_manifest("window = 61", "window = 5000000000");
+    assert_refused(&score_with(&wide, &["--allow-unsigned"]), 78, "window");
+    let padded = Package::copy();
+    let mut onnx = padded.read(ONNX);
+    // A convolution's padding, as 64-bit integers: 16 becomes 1,677,721,616.
+    let padding = 16i64.to_le_bytes();
+    let place = onnx.windows(8).rposition(|bytes| bytes == padding).expect("a padding of 16 columns");
+    onnx[place + 3] = 0x64;
+    padded.write_listed(ONNX, &onnx);
+    assert_refused(&score_with(&padded, &["--allow-unsigned"]), 78, "the network cannot be used");
+}
+
+#[test]
 fn an_output_that_takes_no_more_is_an_error_and_no_panic() {
     let Ok(full) = File::options().write(true).open("/dev/full") else {
         println!("skipped: this system has no /dev/full");
@@ -311,7 +343,7 @@ fn usage_errors() -> Vec<(&'static [&'static str], &'static str)> {
         (&["score", "in.csv", "--calibrat", "400"], "'--calibrate'"),
         (&["score", "in.csv", "--calibrate"], "--calibrate <ROWS|DURATION>"),
         (&["score", "in.csv", "--calibrate", "all"], "neither a number of rows, e.g. 400, nor a duration"),
-        (&["score", "in.csv", "--calibrate", "10"], "10 rows are too few"),
+        (&["score", "in.csv", "--calibrate", "10"], "10 rows: give 50 to 100000"),
         (&["score", "in.csv", "--separator", "::"], "is not one character"),
         (&["score", "in.csv", "--kind", "hydraulic/rig"], "must not contain '/'"),
         (&["calibrate", "in.csv"], "--machine"),
@@ -345,12 +377,12 @@ fn broken_packages() -> Vec<Breakage> {
         ("a wrong size", |it| it.edit_manifest("bytes = 9", "bytes = 8"), "the manifest says 8"),
         ("a size beyond reason", |it| it.edit_manifest("bytes = 9", "bytes = 99999999"), "at most 67108864 are read"),
         ("a channel that the kind lacks", |it| it.edit_manifest("\"FS1\"", "\"FS9\""), "reads the channel FS9"),
-        ("a channel in another unit", |it| it.edit_manifest("\"l/min\"", "\"m3/h\""), "reads it in m3/h"),
+        ("a channel in another unit", |it| it.edit_manifest("\"l/min\"", "\"m3/h\""), "reads the channel FS1 in m3/h"),
         ("a channel twice", |it| it.edit_manifest("\"FS1\"", "\"FS2\""), "the channel FS2 stands twice"),
         ("a channel too few", |it| it.edit_manifest(LAST_CHANNEL, ""), "Impossible to unify"),
         ("a window too short", |it| it.edit_manifest("window = 61", "window = 30"), "the manifest allows"),
         ("a window too long", |it| it.edit_manifest("window = 61", "window = 500"), "of at least 500 columns"),
-        ("a window beyond reason", |it| it.edit_manifest("window = 61", "window = 4000000"), "larger than"),
+        ("a window beyond reason", |it| it.edit_manifest("window = 61", "window = 4000000"), "at most 32768 values fit"),
         ("no window", |it| it.edit_manifest("window = 61", "window = 0"), "must not be empty"),
         ("another input", |it| it.edit_manifest("input = \"x\"", "input = \"z\""), "inputs are [\"x\"]"),
         ("another output", |it| it.edit_manifest("output = \"y\"", "output = \"z\""), "outputs are [\"y\"]"),
@@ -359,12 +391,24 @@ fn broken_packages() -> Vec<Breakage> {
         ("no clip", |it| it.edit_manifest("clip = 12.0", "clip = nan"), "contract.clip is NaN"),
         ("a floor below zero", |it| it.edit_manifest("floor = 1.5", "floor = -1.5"), "the floor of channel FS1"),
         ("excuses for any difference", |it| it.edit_manifest("= 0.0001", "= 1.0"), "expected up to 0.001"),
-        ("an absolute path", |it| it.edit_manifest("\"denoiser", "\"/etc/denoiser"), "does not lie in the package's own"),
-        ("a path that climbs", |it| it.edit_manifest("\"denoiser", "\"../denoiser"), "\"../denoiser.onnx\" does not lie"),
+        (
+            "an absolute path",
+            |it| it.edit_manifest("\"denoiser", "\"/etc/denoiser"),
+            "does not lie in the package's own",
+        ),
+        (
+            "a path that climbs",
+            |it| it.edit_manifest("\"denoiser", "\"../denoiser"),
+            "\"../denoiser.onnx\" does not lie",
+        ),
         ("two networks", |it| it.edit_manifest("MODEL_CARD.md", "other.onnx"), "exactly one [[file]]"),
         ("vectors that are not listed", |it| it.edit_manifest("\"vectors", "\"other"), "other.json is not listed"),
         ("vectors that are off", |it| it.write_listed(VECTORS, &vectors(it, off)), "missed by 1.0"),
-        ("vectors of fewer channels", |it| it.write_listed(VECTORS, &vectors(it, fewer_channels)), "is not 10 channels"),
+        (
+            "vectors of fewer channels",
+            |it| it.write_listed(VECTORS, &vectors(it, fewer_channels)),
+            "is not 10 channels",
+        ),
         ("no case among the vectors", |it| it.write_listed(VECTORS, b"{\"cases\": []}"), "there is no case in it"),
         ("vectors without numbers", |it| it.write_listed(VECTORS, &vectors(it, no_numbers)), "null, expected f32"),
         ("vectors that are no JSON", |it| it.write_listed(VECTORS, b"cases"), "vectors.json: expected value"),

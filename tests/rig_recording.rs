@@ -39,8 +39,14 @@ fn a_severe_leakage_raises_one_episode_with_its_advice_and_the_sound_runs_before
     }
     let episodes = summary["episodes"].as_array().expect("episodes");
     for episode in episodes {
-        let leading: Vec<String> = episode["contributions"].as_array().expect("contributions").iter().take(3).map(share).collect();
-        println!("raised at row {}, peak {:.2}: {}", episode["from_row"], episode["peak"].as_f64().unwrap_or(f64::NAN), leading.join(", "));
+        let leading: Vec<String> =
+            episode["contributions"].as_array().expect("contributions").iter().take(3).map(share).collect();
+        println!(
+            "raised at row {}, peak {:.2}: {}",
+            episode["from_row"],
+            episode["peak"].as_f64().unwrap_or(f64::NAN),
+            leading.join(", ")
+        );
     }
 
     let leak = rows[0] + rows[1];

@@ -23,7 +23,7 @@ fn every_row_has_its_row_in_order_with_a_score_once_calibrated() {
         let gappy = with_gaps(&made_up);
         for (recording, notation) in [(&made_up, USUAL), (&gappy, USUAL), (&gappy, SEMICOLONS)] {
             let folder = Folder::new();
-            let scores = Scores::read(&folder.score(&recording.text(notation), &[]));
+            let scores = Scores::read(&folder.score(recording.text(notation), &[]));
             assert_eq!(scores.header[0], "time");
             let channels: Vec<&str> = scores.header[3..].iter().map(|name| &name["contribution:".len()..]).collect();
             assert_eq!(channels, made_up.channels, "{what}");
@@ -40,7 +40,7 @@ fn nothing_is_raised_on_a_machine_that_stays_as_it_was() {
     for (made_up, what) in machines() {
         for recording in [&made_up, &with_gaps(&made_up)] {
             let folder = Folder::new();
-            let scores = Scores::read(&folder.score(&recording.text(USUAL), &[]));
+            let scores = Scores::read(&folder.score(recording.text(USUAL), &[]));
             assert_eq!(scores.episodes(), [], "{what}");
         }
     }
@@ -53,7 +53,7 @@ fn a_step_in_one_channel_raises_one_episode_that_this_channel_leads() {
             let mut stepped = with_gaps(&made_up);
             stepped.rows[STEP..].iter_mut().for_each(|row| row[place] += 4.0);
             let folder = Folder::new();
-            let scores = Scores::read(&folder.score(&stepped.text(USUAL), &[]));
+            let scores = Scores::read(&folder.score(stepped.text(USUAL), &[]));
             let episodes = scores.episodes();
             assert_eq!(episodes.len(), 1, "{what}: {episodes:?}");
             let (first, last) = episodes[0];
@@ -67,7 +67,7 @@ fn a_step_in_one_channel_raises_one_episode_that_this_channel_leads() {
 fn labels_that_are_ignored_change_nothing_whatever_they_say_and_wherever_they_stand() {
     let made_up = MadeUp::new(8, SECOND, ROWS);
     let folder = Folder::new();
-    let without = fs::read(folder.score(&made_up.text(USUAL), &[])).expect("scores");
+    let without = fs::read(folder.score(made_up.text(USUAL), &[])).expect("scores");
     for place in [0, 3, 8] {
         let mut labelled = made_up.clone();
         for (shift, label) in ["anomaly", "change point"].into_iter().enumerate() {
@@ -76,7 +76,7 @@ fn labels_that_are_ignored_change_nothing_whatever_they_say_and_wherever_they_st
                 values.insert(place, f64::from(u8::from((row + shift) % (7 + place) == 0)));
             }
         }
-        let with = folder.score(&labelled.text(USUAL), &["--ignore", "anomaly,change point"]);
+        let with = folder.score(labelled.text(USUAL), &["--ignore", "anomaly,change point"]);
         assert!(fs::read(with).expect("scores") == without, "labels before channel {place}");
     }
 }
@@ -108,9 +108,13 @@ fn the_same_numbers_written_down_in_another_way_get_the_same_scores() {
 fn a_recording_without_times_or_without_a_header_is_numbered() {
     let mut made_up = MadeUp::new(1, SECOND, ROWS);
     let folder = Folder::new();
-    let timed = Scores::read(&folder.score(&made_up.text(USUAL), &[]));
+    let timed = Scores::read(&folder.score(made_up.text(USUAL), &[]));
     made_up.times = vec!["x".to_owned(); ROWS];
-    let bare: String = made_up.text(USUAL).lines().map(|line| format!("{}\n", &line[line.find(',').expect("a comma") + 1..])).collect();
+    let bare: String = made_up
+        .text(USUAL)
+        .lines()
+        .map(|line| format!("{}\n", &line[line.find(',').expect("a comma") + 1..]))
+        .collect();
     let headless = bare.split_once('\n').expect("a header").1.to_owned();
     for (text, channel) in [(&bare, "contribution:ch01"), (&headless, "contribution:column 1")] {
         let scores = Scores::read(&folder.score(text, &[]));
@@ -134,11 +138,26 @@ fn a_missing_value_of_the_only_column_is_a_row_too() {
 }
 
 #[test]
+fn a_word_where_a_value_should_be_is_a_missing_value_wherever_it_stands() {
+    let made_up = MadeUp::new(8, SECOND, ROWS);
+    let folder = Folder::new();
+    for row in [3, 150, 300, 700] {
+        let mut gappy = made_up.clone();
+        gappy.rows[row][2] = f64::NAN;
+        let text = gappy.text(USUAL);
+        let worded: Vec<String> = text.lines().map(|line| line.replace(",,", ",Bad Input,")).collect();
+        let expected = fs::read(folder.score(&text, &[])).expect("scores");
+        let found = fs::read(folder.score(worded.join("\n"), &[])).expect("scores");
+        assert!(found == expected, "a word in row {row}");
+    }
+}
+
+#[test]
 fn a_long_silence_has_rows_without_score_and_raises_nothing() {
     let mut made_up = MadeUp::new(8, THREE_MINUTES, ROWS);
     made_up.rows[600..660].iter_mut().for_each(|row| row.fill(f64::NAN));
     let folder = Folder::new();
-    let scores = Scores::read(&folder.score(&made_up.text(USUAL), &[]));
+    let scores = Scores::read(&folder.score(made_up.text(USUAL), &[]));
     assert_eq!(scores.rows.len(), ROWS);
     assert!(scores.rows[630..660].iter().all(|row| row.score.is_none()), "a score without any value");
     assert!(scores.rows[680..].iter().all(|row| row.score.is_some()));
@@ -156,7 +175,7 @@ fn a_channel_that_stands_still_says_nothing_or_is_empty_is_left_out_and_the_summ
         }
     }
     let folder = Folder::new();
-    let scores = Scores::read(&folder.score(&made_up.text(USUAL), &[]));
+    let scores = Scores::read(&folder.score(made_up.text(USUAL), &[]));
     let shares = |channel: usize| scores.rows.iter().filter_map(move |row| row.shares.get(channel));
     assert!(shares(2).chain(shares(4)).all(|share| *share == 0.0));
     assert_eq!(scores.rows.iter().filter(|row| row.score.is_some()).count(), ROWS - CALIBRATED);
@@ -209,7 +228,7 @@ fn the_plot_is_one_page_that_needs_nothing_else() {
     made_up.rows[STEP..].iter_mut().for_each(|row| row[5] += 4.0);
     let folder = Folder::new();
     let plot = folder.path("plot <of> \"scores\".html");
-    folder.score(&made_up.text(USUAL), &["--plot", plot.to_str().expect("a path of text")]);
+    folder.score(made_up.text(USUAL), &["--plot", plot.to_str().expect("a path of text")]);
     let page = fs::read_to_string(&plot).expect("the page was written");
     assert!(page.starts_with("<!doctype html>") && page.trim_end().ends_with("</html>"));
     assert!(page.contains("<svg"));

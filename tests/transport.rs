@@ -46,7 +46,10 @@ impl Rig {
     }
 
     async fn next(&mut self) -> LinkEvent {
-        timeout(Duration::from_secs(20), self.events.recv()).await.expect("an event within 20 s").expect("the link lives")
+        timeout(Duration::from_secs(20), self.events.recv())
+            .await
+            .expect("an event within 20 s")
+            .expect("the link lives")
     }
 
     /// Skips events until one is of interest.
@@ -94,7 +97,9 @@ async fn m1_what_was_on_its_way_is_handed_back_and_subscriptions_are_renewed_whe
     let lost = rig.find(|event| if let LinkEvent::Lost(ids) = event { Some(ids) } else { None }).await;
     assert_eq!(lost, rig.ids[..4]);
     assert!(!rig.connected().await);
-    rig.broker.until("a second subscription", |seen| seen.subscribes.iter().any(|(connection, _)| *connection == 2)).await;
+    rig.broker
+        .until("a second subscription", |seen| seen.subscribes.iter().any(|(connection, _)| *connection == 2))
+        .await;
     for nth in 0..4 {
         rig.publish(nth).expect("there is room again");
         let expected = rig.ids[nth];
@@ -103,7 +108,8 @@ async fn m1_what_was_on_its_way_is_handed_back_and_subscriptions_are_renewed_whe
     // M4: re-sent packets do not say DUP; readers must go by id and seq, which stay the same.
     let seen = rig.broker.seen();
     assert!(seen.publishes.iter().all(|(_, published)| !published.dup));
-    let payloads = |connection| seen.publishes.iter().filter(move |(at, _)| *at == connection).map(|(_, p)| p.payload.clone());
+    let payloads =
+        |connection| seen.publishes.iter().filter(move |(at, _)| *at == connection).map(|(_, p)| p.payload.clone());
     assert!(payloads(1).eq(payloads(2)));
 }
 
@@ -142,7 +148,9 @@ async fn m2_messages_buffered_from_a_dead_connection_are_never_acknowledged_on_t
         rig.broker.send((1..=3).flat_map(|packet| publish("plant/m", &[0], 1, packet)).collect());
         let mut tokens = Vec::new();
         while tokens.len() < 3 {
-            tokens.extend(rig.find(|event| if let LinkEvent::Message { ack, .. } = event { Some(ack) } else { None }).await);
+            tokens.extend(
+                rig.find(|event| if let LinkEvent::Message { ack, .. } = event { Some(ack) } else { None }).await,
+            );
         }
         // Five more in one piece with something that is no packet: they are read, and the connection breaks at once.
         let burst = (4..=8).flat_map(|packet| publish("plant/m", &[packet as u8], 1, packet));
@@ -154,7 +162,11 @@ async fn m2_messages_buffered_from_a_dead_connection_are_never_acknowledged_on_t
             assert!(matches!(event, Some(LinkEvent::Message { ack: None, .. })), "{event:?}");
             left += 1;
         }
-        assert_eq!(left, if session_present { 0 } else { 5 }, "the broker brings them again only if it kept the session");
+        assert_eq!(
+            left,
+            if session_present { 0 } else { 5 },
+            "the broker brings them again only if it kept the session"
+        );
         assert_eq!(rig.broker.seen().pubacks, []);
     }
 }
@@ -170,7 +182,9 @@ async fn m3_a_packet_id_that_stays_taken_does_not_stop_the_link() {
     let mut queue: Vec<usize> = (0..12).rev().collect();
     let mut confirmed = BTreeSet::new();
     while confirmed.len() < 12 {
-        while rig.handle.room() > 0 && let Some(nth) = queue.pop() {
+        while rig.handle.room() > 0
+            && let Some(nth) = queue.pop()
+        {
             match rig.publish(nth) {
                 Ok(()) => _ = open.insert(rig.ids[nth]),
                 Err(_) => {
@@ -230,14 +244,16 @@ async fn m7_a_frozen_broker_is_found_within_twice_the_keep_alive() {
     assert_eq!(rig.broker.seen().connects[0].keep_alive, 1);
     rig.broker.now(|script| script.frozen = true);
     let since = Instant::now();
-    let reason = rig.find(|event| if let LinkEvent::Disconnected { reason } = event { Some(reason) } else { None }).await;
+    let reason =
+        rig.find(|event| if let LinkEvent::Disconnected { reason } = event { Some(reason) } else { None }).await;
     assert!(since.elapsed() < Duration::from_millis(2_500), "{:?}", since.elapsed());
     assert!(reason.contains("ping"), "{reason}");
 }
 
 #[tokio::test]
 async fn m7_a_broker_that_comes_back_within_seconds_is_used_within_one() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
+    let port =
+        std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr()).expect("a free port").port();
     let (handle, mut events) = Link::start(LinkOptions::new("127.0.0.1", port, "g1")).expect("sound options");
     tokio::time::sleep(Duration::from_millis(2_600)).await;
     let listener = tokio::net::TcpListener::bind(("127.0.0.1", port)).await.expect("the port is still free");
@@ -503,7 +519,9 @@ async fn a_real_broker_that_is_stopped_killed_and_restarted_costs_no_transition(
                 }
                 !due
             });
-            while handle.room() > 0 && let Some(entry) = outbox.next_unsent() {
+            while handle.room() > 0
+                && let Some(entry) = outbox.next_unsent()
+            {
                 if handle.publish_tracked(entry.id, entry.publication).is_err() {
                     outbox.hand_back(&[entry.id]);
                     break;

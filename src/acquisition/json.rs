@@ -200,7 +200,9 @@ mod tests {
         }
     }
 
-    fn decode(text: &str) -> Result<(Option<Timestamp>, Vec<(String, Option<f64>)>), Rejection> {
+    type Decoded = (Option<Timestamp>, Vec<(String, Option<f64>)>);
+
+    fn decode(text: &str) -> Result<Decoded, Rejection> {
         let mut taken = Taken::default();
         decode_json(text.as_bytes(), &mut taken).map(|stamp| (stamp, taken.0))
     }

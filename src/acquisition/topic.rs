@@ -100,7 +100,9 @@ pub enum PatternError {
     Level(String),
     #[error("{0} stands twice in the pattern")]
     Twice(String),
-    #[error("the pattern captures no machine; put `{{machine}}` at the level that names it, e.g. plant/{{machine}}/telemetry")]
+    #[error(
+        "the pattern captures no machine; put `{{machine}}` at the level that names it, e.g. plant/{{machine}}/telemetry"
+    )]
     NoMachine,
 }
 

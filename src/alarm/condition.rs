@@ -10,6 +10,8 @@ pub struct ConditionSettings {
     pub clear_below: f64,
     /// An alarm clears too when the score stays below this part of the episode's own peak …
     pub collapse_below: f64,
+    /// … and not far from the limit …
+    pub collapse_limit: f64,
     /// … for so many samples: the machine came back to a normal that has drifted a little.
     pub collapse_after: u32,
     /// After such a return the limit starts at this multiple of the score at clearing and sinks back with the score.
@@ -18,7 +20,15 @@ pub struct ConditionSettings {
 
 impl Default for ConditionSettings {
     fn default() -> Self {
-        Self { raise_after: 5, clear_after: 5, clear_below: 0.7, collapse_below: 0.3, collapse_after: 15, rearm: 1.75 }
+        Self {
+            raise_after: 5,
+            clear_after: 5,
+            clear_below: 0.7,
+            collapse_below: 0.3,
+            collapse_limit: 1.5,
+            collapse_after: 15,
+            rearm: 1.75,
+        }
     }
 }
 
@@ -67,7 +77,8 @@ impl Condition {
     fn observe_while_it_holds(&mut self, score: f64) {
         self.peak = self.peak.max(score);
         self.run = if score < self.settings.clear_below { self.run + 1 } else { 0 };
-        self.collapsed = if score < self.settings.collapse_below * self.peak { self.collapsed + 1 } else { 0 };
+        let collapsed = score < self.settings.collapse_limit.min(self.settings.collapse_below * self.peak);
+        self.collapsed = if collapsed { self.collapsed + 1 } else { 0 };
         if self.run >= self.settings.clear_after {
             *self = Self::new(self.settings);
         } else if self.collapsed >= self.settings.collapse_after {
@@ -111,6 +122,12 @@ mod tests {
         assert!(!held[20 + 15], "far below its own peak");
         assert!(!held[59], "1.2 is the new normal");
         assert!(held[64], "3.0 is not");
+    }
+
+    #[test]
+    fn a_fault_that_begins_with_a_blow_is_not_taken_for_a_return_while_it_lasts() {
+        let held = follow([50.0; 20].into_iter().chain([3.0; 60]));
+        assert!(held[79], "three times the limit is no drifted normal");
     }
 
     #[test]

@@ -137,8 +137,8 @@ impl Alarm {
             return Err(Refusal::OtherEpisode { named: named.clone(), open: open.episode.clone() });
         }
         match &action.deed {
-            Deed::Suppress { on, reason } => return Ok(self.suppress(*on, reason.clone(), action, now)),
-            _ if open.is_none() => return Err(Refusal::NoEpisode),
+            Deed::Suppress { on, reason } => Ok(self.suppress(*on, reason.clone(), action, now)),
+            _ if open.is_none() => Err(Refusal::NoEpisode),
             Deed::Acknowledge => Ok(self.acknowledge(action, now)),
             Deed::Shelve { until, reason } => self.shelve(*until, reason, action, now),
             Deed::Unshelve if self.state() == State::Shelved => Ok(Some(self.come_back(Some(action), now))),
@@ -251,13 +251,9 @@ impl Alarm {
         let change = Change::to(state, self.severity(), now);
         let operator = action.map(|action| action.operator.clone());
         match &self.standing {
-            Some(Transition { score, sample_time, acknowledged, .. }) => Change {
-                score: *score,
-                sample_time: *sample_time,
-                acknowledged: *acknowledged,
-                operator,
-                ..change
-            },
+            Some(Transition { score, sample_time, acknowledged, .. }) => {
+                Change { score: *score, sample_time: *sample_time, acknowledged: *acknowledged, operator, ..change }
+            }
             None => Change { operator, ..change },
         }
     }

@@ -24,7 +24,9 @@ pub enum Found {
     /// For another model, recipe or kind than the machine has now.
     ForAnotherProfile,
     /// Not to be trusted; it was put aside.
-    Quarantined { why: String },
+    Quarantined {
+        why: String,
+    },
 }
 
 /// A calibration that could not be kept.
@@ -138,7 +140,8 @@ mod tests {
     use crate::detection::{Calibration, ChannelProfile};
 
     fn fitted() -> Fitted {
-        let rows: Vec<Vec<f64>> = (0..400).map(|t| vec![f64::from((t * 7919) % 101), f64::from((t * 31) % 17)]).collect();
+        let rows: Vec<Vec<f64>> =
+            (0..400).map(|t| vec![f64::from((t * 7919) % 101), f64::from((t * 31) % 17)]).collect();
         let channels = ["a", "b"].map(|name| ChannelProfile {
             name: Name::parse(name).unwrap(),
             unit: None,

@@ -1,6 +1,6 @@
 use std::path::PathBuf;
 
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, print};
 use super::recordings::{Feed, ReadArgs, calibration_length};
 use super::surroundings;
 use crate::acquisition::Name;
@@ -24,7 +24,7 @@ pub(super) struct Calibrate {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// How much of the recording to use: rows, or a duration; without it, what the configuration says
-    #[arg(long, value_name = "ROWS|DURATION", value_parser = calibration_length)]
+    #[arg(long, value_name = "ROWS|DURATION", allow_hyphen_values = true, value_parser = calibration_length)]
     calibrate: Option<CalibrationLength>,
     #[command(flatten)]
     read: ReadArgs,
@@ -58,8 +58,7 @@ impl Calibrate {
             if let Some(fitted) = observation.fitted {
                 let calibrations = Calibrations::in_state_dir(&config.state_dir);
                 let path = calibrations.save(&name, &fitted).map_err(Failure::failed)?;
-                self.tell(fitted.calibration.rows(), &path.display().to_string());
-                return Ok(());
+                return self.tell(fitted.calibration.rows(), &path.display().to_string());
             }
         }
         Err(Failure::failed(format_args!(
@@ -68,11 +67,10 @@ impl Calibrate {
         )))
     }
 
-    fn tell(&self, rows: usize, path: &str) {
-        if self.json {
-            println!("{}", serde_json::json!({ "machine": self.machine, "rows": rows, "file": path }));
-        } else {
-            println!("{}: calibrated on {rows} rows, kept in {path}", self.machine);
-        }
+    fn tell(&self, rows: usize, path: &str) -> Outcome {
+        print(&match self.json {
+            true => serde_json::json!({ "machine": self.machine, "rows": rows, "file": path }).to_string(),
+            false => format!("{}: calibrated on {rows} rows, kept in {path}", self.machine),
+        })
     }
 }

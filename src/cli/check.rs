@@ -1,12 +1,13 @@
 use std::path::PathBuf;
 
-use super::outcome::Outcome;
+use super::outcome::{Outcome, print};
 use super::surroundings;
 use crate::config::Config;
 use crate::gateway::{Stock, StockedKind};
 
 /// Validates everything that a run needs, without running
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: wheeltapper check --config /etc/wheeltapper/wheeltapper.toml")]
 pub(super) struct Check {
     /// The gateway's configuration
     #[arg(long, value_name = "FILE")]
@@ -23,12 +24,10 @@ impl Check {
         if let Some(path) = &config.mqtt.password_file {
             surroundings::password(path)?;
         }
-        if self.json {
-            println!("{}", as_json(&config, &stock));
-        } else {
-            print(&config, &stock);
-        }
-        Ok(())
+        print(&match self.json {
+            true => as_json(&config, &stock).to_string(),
+            false => as_text(&config, &stock),
+        })
     }
 }
 
@@ -52,25 +51,22 @@ fn as_json(config: &Config, stock: &Stock) -> serde_json::Value {
     })
 }
 
-fn print(config: &Config, stock: &Stock) {
-    println!("gateway {} at the broker {}:{}", config.gateway, config.mqtt.host, config.mqtt.port);
+fn as_text(config: &Config, stock: &Stock) -> String {
+    let mut lines = vec![format!("gateway {} at the broker {}:{}", config.gateway, config.mqtt.host, config.mqtt.port)];
     for input in &config.inputs {
-        println!("  listens to {} as {:?}", input.pattern.filter(), input.format);
+        lines.push(format!("  listens to {} as {:?}", input.pattern.filter(), input.format));
     }
     for (name, StockedKind { kind, model, .. }) in &stock.kinds {
-        match model {
+        let channels = kind.channels().len();
+        lines.push(match model {
             Some(model) => {
-                let manifest = model.manifest();
-                println!(
-                    "  kind {name}: {} channels, model {} {} reproduces its test vectors",
-                    kind.channels().len(),
-                    manifest.name,
-                    manifest.version
-                );
+                let (model, version) = (&model.manifest().name, &model.manifest().version);
+                format!("  kind {name}: {channels} channels, model {model} {version} reproduces its test vectors")
             }
-            None => println!("  kind {name}: {} channels, charts alone", kind.channels().len()),
-        }
+            None => format!("  kind {name}: {channels} channels, charts alone"),
+        });
     }
-    println!("  {} playbooks render", stock.library.playbooks().len());
-    println!("ok");
+    lines.push(format!("  {} playbooks render", stock.library.playbooks().len()));
+    lines.push("ok".to_owned());
+    lines.join("\n")
 }

@@ -37,8 +37,7 @@ impl Demo {
         println!("A broker, a gateway and a hydraulic rig on this machine, all made up. One second shows a minute.");
         println!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
-            let daemon =
-                Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
+            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
             let broker = BrokerUrl { host: LOOPBACK.to_string(), port };
             let mut watching = LinkOptions::new(broker.host.clone(), port, "wheeltapper-demo-view");
             watching.subscriptions = vec![("wheeltapper/v1/demo/#".to_owned(), Qos::AtLeastOnce)];
@@ -68,7 +67,9 @@ impl Demo {
         let free = candidates.iter().find_map(|&port| TcpListener::bind((LOOPBACK, port)).ok());
         let address = free.and_then(|listener| listener.local_addr().ok());
         address.map(|address| address.port()).ok_or_else(|| {
-            Failure::failed(format_args!("the port {candidates:?} of {LOOPBACK} is taken; name another one with --port"))
+            Failure::failed(format_args!(
+                "the port {candidates:?} of {LOOPBACK} is taken; name another one with --port"
+            ))
         })
     }
 }

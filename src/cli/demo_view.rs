@@ -19,7 +19,14 @@ pub(super) struct DemoView {
 
 impl DemoView {
     pub fn new(events: LinkEvents) -> Self {
-        Self { events, started: Instant::now(), in_place: stdout().is_terminal(), raised: 0, learning: String::new(), shown: String::new() }
+        Self {
+            events,
+            started: Instant::now(),
+            in_place: stdout().is_terminal(),
+            raised: 0,
+            learning: String::new(),
+            shown: String::new(),
+        }
     }
 
     /// Shows until the link ends.

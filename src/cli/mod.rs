@@ -17,7 +17,7 @@ mod surroundings;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use outcome::Outcome;
 
@@ -44,6 +44,24 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+}
+
+/// Answers a command line that was not understood, or one that asks for help or the version.
+pub fn explain(error: &clap::Error) -> ExitCode {
+    // Where this cannot be printed there is nobody to read it.
+    let _ = error.print();
+    if error.use_stderr() {
+        eprintln!("\n{}", example());
+    }
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
+
+/// How the command that was given is used.
+fn example() -> String {
+    let verb = std::env::args().nth(1).unwrap_or_default();
+    let command = Command::command();
+    let example = command.find_subcommand(&verb).and_then(clap::Command::get_after_help);
+    example.map_or_else(|| "Example: wheeltapper demo --seconds 40".to_owned(), ToString::to_string)
 }
 
 impl Command {

@@ -1,6 +1,7 @@
+use std::io::{self, Write};
 use std::process::ExitCode;
 
-use crate::config::ConfigError;
+use crate::notation::TomlError;
 
 /// How a command ended.
 pub(super) type Outcome = Result<(), Failure>;
@@ -30,20 +31,36 @@ impl Failure {
     }
 }
 
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
+impl From<TomlError> for Failure {
+    fn from(error: TomlError) -> Self {
         Self::config(error)
+    }
+}
+
+/// Prints a result. Whoever does not want to read on, as `head` does, is no failure; a full disk is.
+pub(super) fn print(text: &str) -> Outcome {
+    let mut output = io::stdout().lock();
+    match writeln!(output, "{text}").and_then(|()| output.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::failed(format_args!("cannot print the result: {error}")))
+        }
+        _ => Ok(()),
     }
 }
 
 /// Prints a failure where it belongs and gives the contract's exit code.
 pub(super) fn exit_code(outcome: Outcome) -> ExitCode {
+    let usage = matches!(outcome, Err(Failure::Usage(_)));
     let (message, code) = match outcome {
         Ok(()) => return ExitCode::SUCCESS,
         Err(Failure::Failed(message)) => (message, 1),
         Err(Failure::Usage(message)) => (message, 2),
         Err(Failure::Config(message)) => (message, 78),
     };
-    eprintln!("wheeltapper: {message}");
+    // Where even this cannot be said there is nobody to say it to.
+    let _ = writeln!(io::stderr(), "wheeltapper: {message}");
+    if usage {
+        let _ = writeln!(io::stderr(), "\n{}", super::example());
+    }
     ExitCode::from(code)
 }

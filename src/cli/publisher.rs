@@ -18,7 +18,8 @@ impl FromStr for BrokerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let explain = || format!("{text:?} is no broker; write mqtt://HOST or mqtt://HOST:PORT, e.g. mqtt://127.0.0.1:1883");
+        let explain =
+            || format!("{text:?} is no broker; write mqtt://HOST or mqtt://HOST:PORT, e.g. mqtt://127.0.0.1:1883");
         let rest = text.strip_prefix("mqtt://").ok_or_else(explain)?.trim_end_matches('/');
         let (host, port) = match rest.rsplit_once(':') {
             Some((host, port)) if !host.ends_with(':') || host.starts_with('[') => {
@@ -50,8 +51,7 @@ impl Publisher {
         let client_id = format!("wheeltapper-{purpose}-{}", std::process::id());
         let options = LinkOptions::new(broker.host.clone(), broker.port, client_id);
         let (link, events) = Link::start(options).map_err(Failure::usage)?;
-        let mut publisher =
-            Self { link, events, next: 0, outstanding: Vec::new(), due: Instant::now(), online: false };
+        let mut publisher = Self { link, events, next: 0, outstanding: Vec::new(), due: Instant::now(), online: false };
         let connected = async {
             let mut last = String::new();
             while !publisher.online {

@@ -6,10 +6,10 @@ use super::outcome::Failure;
 use crate::acquisition::Name;
 use crate::clock::Now;
 use crate::detection::ChannelProfile;
-use crate::machine::{CalibrationLength, Machine, Observation, Profile};
+use crate::machine::{CalibrationLength, MOST_CALIBRATION_ROWS, Machine, Observation, Profile};
 use crate::manipulation::Sample;
 use crate::notation::parse_duration;
-use crate::recording::{ReadOptions, Recording, Row};
+use crate::recording::{ReadOptions, Recording, RecordingError, Row};
 
 /// How to read a recording, as every command that reads one asks for it.
 #[derive(Debug, clap::Args)]
@@ -28,12 +28,15 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     /// Opens a recording, with the channels of a kind where there is one.
     pub fn open(&self, path: &Path, kind: &[ChannelProfile]) -> Result<Recording, Failure> {
-        let options =
-            ReadOptions { time: self.time.clone(), ignore: self.ignore.clone(), separator: self.separator };
-        let mut recording = Recording::open(path, &options).map_err(Failure::failed)?;
+        let options = ReadOptions { time: self.time.clone(), ignore: self.ignore.clone(), separator: self.separator };
+        let mut recording = Recording::open(path, &options).map_err(|error| match error {
+            RecordingError::NoSuchColumn { .. } => Failure::usage(format_args!("{}: {error}", path.display())),
+            RecordingError::NoChannel { .. } => Failure::failed(format_args!("{}: {error}", path.display())),
+            error => Failure::failed(error),
+        })?;
         if !kind.is_empty() {
             let names: Vec<&str> = kind.iter().map(|channel| channel.name.as_str()).collect();
-            recording.select(&names).map_err(Failure::failed)?;
+            recording.select(&names).map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
         }
         Ok(recording)
     }
@@ -42,8 +45,10 @@ impl ReadArgs {
 /// `--calibrate 400` or `--calibrate 2h`.
 pub(super) fn calibration_length(text: &str) -> Result<CalibrationLength, String> {
     match text.parse::<usize>() {
-        Ok(rows) if rows >= FEWEST_ROWS => Ok(CalibrationLength::Samples(rows)),
-        Ok(rows) => Err(format!("{rows} rows are too few; give at least {FEWEST_ROWS}, better 400 and more")),
+        Ok(rows) if (FEWEST_ROWS..=MOST_CALIBRATION_ROWS).contains(&rows) => Ok(CalibrationLength::Samples(rows)),
+        Ok(rows) => Err(format!(
+            "{rows} rows: give {FEWEST_ROWS} to {MOST_CALIBRATION_ROWS}, better 400 and more, e.g. --calibrate 400"
+        )),
         Err(_) => parse_duration(text)
             .map(CalibrationLength::Span)
             .map_err(|_| format!("{text:?} is neither a number of rows, e.g. 400, nor a duration, e.g. 2h")),

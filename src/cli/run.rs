@@ -6,6 +6,7 @@ use crate::gateway::{Daemon, Workshop};
 
 /// Runs the daemon
 #[derive(Debug, clap::Args)]
+#[command(after_help = "Example: wheeltapper run --config /etc/wheeltapper/wheeltapper.toml")]
 pub(super) struct Run {
     /// The gateway's configuration
     #[arg(long, value_name = "FILE")]

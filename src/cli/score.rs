@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use super::outcome::{Failure, Outcome};
+use super::outcome::{Failure, Outcome, print};
 use super::recordings::{Feed, ReadArgs, calibration_length};
 use super::score_plot::ScorePlot;
 use super::surroundings::Shelves;
@@ -29,7 +29,7 @@ pub(super) struct Score {
     #[arg(long)]
     kind: Option<String>,
     /// How much of the start is known to be sound: rows, or a duration in the time of the recording
-    #[arg(long, value_name = "ROWS|DURATION", default_value = "400", value_parser = calibration_length)]
+    #[arg(long, value_name = "ROWS|DURATION", default_value = "400", allow_hyphen_values = true, value_parser = calibration_length)]
     calibrate: CalibrationLength,
     #[command(flatten)]
     read: ReadArgs,
@@ -128,7 +128,7 @@ impl Score {
     fn report(&self, summary: &Summary) -> Outcome {
         if self.json {
             let text = serde_json::to_string_pretty(summary).map_err(Failure::failed)?;
-            println!("{text}");
+            print(&text)?;
         } else if self.out.is_some() || self.plot.is_some() {
             summary.print();
         }
@@ -151,7 +151,10 @@ struct Summary {
     scored: u64,
     /// Rows at which the alarm's condition holds.
     alarm_rows: u64,
+    /// Cells that should have been numbers and count as missing.
     unreadable_cells: u64,
+    /// Columns that are no channels because they hold text.
+    left_out: Vec<String>,
     episodes: Vec<Episode>,
     model: Option<crate::machine::ModelIdentity>,
     parts: Vec<PartOn>,
@@ -193,9 +196,8 @@ impl Summary {
         if let Some(fitted) = &observation.fitted {
             self.calibrated(fitted);
         }
-        match (observation.holds, self.open) {
-            (true, false) => self.episodes.push(self.episode(row, observation.announcement.as_deref())),
-            (false, _) | (true, true) => {}
+        if observation.holds && !self.open {
+            self.episodes.push(self.episode(row, observation.announcement.as_deref()));
         }
         self.open = observation.holds;
         if let (true, Some(episode)) = (self.open, self.episodes.last_mut()) {
@@ -225,6 +227,7 @@ impl Summary {
 
     fn finish(&mut self, feed: &Feed, recording: &Recording) {
         self.unreadable_cells = recording.unreadable();
+        self.left_out = recording.columns().left_out.clone();
         self.model = Some(feed.machine().profile().identity());
         self.nominal_false_alarm_rate = NOMINAL;
         self.parts = feed.machine().parts().into_iter().map(|name| PartOn { name, why: why(name) }).collect();
@@ -235,6 +238,12 @@ impl Summary {
             "{} rows: {} to calibrate, {} scored, {} in alarm",
             self.rows, self.calibrated_on, self.scored, self.alarm_rows
         );
+        if !self.left_out.is_empty() {
+            eprintln!("  left out because they hold text: {}", self.left_out.join(", "));
+        }
+        if self.unreadable_cells > 0 {
+            eprintln!("  {} cells are no numbers and count as missing", self.unreadable_cells);
+        }
         for episode in &self.episodes {
             let channels: Vec<String> = episode
                 .contributions

@@ -15,7 +15,7 @@ use crate::advisory::{Library, PlaybookError, PlaybookFile};
 use crate::config::{Config, Kind, shipped_kind, shipped_kinds};
 use crate::gateway::{Stock, StockedKind};
 use crate::models::{Model, PackageFiles, shipped, shipped_names};
-use crate::notation::nearest;
+use crate::notation::{nearest, show_duration};
 
 /// Where kinds, models and playbooks are looked for: a folder first, then what the binary brings along.
 pub(super) struct Shelves {
@@ -54,7 +54,7 @@ impl Shelves {
         let kind = kind.map_err(Failure::config)?;
         let model = kind.model.as_ref().map(|model| self.model(model)).transpose()?;
         if let Some(model) = &model {
-            fits(&kind, model)?;
+            fits(&kind, model).map_err(Failure::config)?;
         }
         let symptoms = Arc::new(library.symptoms(kind.playbooks.as_deref()));
         Ok(StockedKind { kind, model, symptoms })
@@ -75,11 +75,13 @@ impl Shelves {
         let model = match (folder.is_dir(), shipped(name.as_str())) {
             (true, _) => Model::load(&Folder(folder), self.allow_unsigned),
             (false, Some(package)) => Model::load(&package, self.allow_unsigned),
-            (false, None) => return Err(Failure::config(format_args!(
-                "there is no model package {name} in {}, and the binary brings only {:?} along",
-                self.models.display(),
-                shipped_names().collect::<Vec<_>>()
-            ))),
+            (false, None) => {
+                return Err(Failure::config(format_args!(
+                    "there is no model package {name} in {}, and the binary brings only {:?} along",
+                    self.models.display(),
+                    shipped_names().collect::<Vec<_>>()
+                )));
+            }
         };
         model.map(Arc::new).map_err(Failure::config)
     }
@@ -88,21 +90,26 @@ impl Shelves {
 /// Everything that a run takes from its surroundings, read and verified.
 pub(super) fn stock(config: &Config) -> Result<Stock, Failure> {
     let shelves = Shelves::of(config);
-    let keys = config.machines.iter().map(|(_, keys)| keys).chain([&config.machine_defaults]);
     let library = shelves.library()?;
+    let own = config.machines.iter().enumerate().map(|(index, (_, keys))| (("machine", index), keys));
     let mut kinds = BTreeMap::new();
-    for name in keys.filter_map(|keys| keys.kind.as_ref()) {
-        if !kinds.contains_key(name) {
-            kinds.insert(name.clone(), shelves.kind(name, &library)?);
-        }
+    for (table, keys) in own.chain([(("machine_defaults", 0), &config.machine_defaults)]) {
+        let Some(name) = keys.kind.as_ref().filter(|name| !kinds.contains_key(*name)) else { continue };
+        let kind = shelves.kind(name, &library).map_err(|failure| match failure {
+            Failure::Config(what) => Failure::config(config.wrong(table, "kind", &what)),
+            other => other,
+        })?;
+        kinds.insert(name.clone(), kind);
     }
     Ok(Stock { kinds, library })
 }
 
 /// Reads and parses a configuration file.
 pub(super) fn config(path: &Path) -> Result<Config, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format_args!("cannot read the configuration {}: {error}", path.display())))?;
+    let text = fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::InvalidData => Failure::config(format_args!("{}: it is not UTF-8 text", path.display())),
+        _ => Failure::config(format_args!("cannot read the configuration {}: {error}", path.display())),
+    })?;
     Ok(Config::parse(&text, &path.display().to_string())?)
 }
 
@@ -161,27 +168,31 @@ impl PackageFiles for Folder {
     }
 }
 
-fn fits(kind: &Kind, model: &Model) -> Result<(), Failure> {
+/// Whether a model was made for this kind of machine, or why not.
+fn fits(kind: &Kind, model: &Model) -> Result<(), String> {
+    let manifest = model.manifest();
+    let contract = &manifest.contract;
+    let of_kind = format!("kind {}: its model {}", kind.name, manifest.name);
+    if kind.model.as_ref() != Some(&manifest.name) {
+        return Err(format!("{of_kind} stands in a folder that bears another name; expected {:?}", kind.model));
+    }
+    if manifest.kind != kind.name {
+        return Err(format!("{of_kind} was made for the kind {}", manifest.kind));
+    }
+    if contract.cadence != kind.cadence {
+        let [made, wanted] = [contract.cadence, kind.cadence].map(show_duration);
+        return Err(format!("{of_kind} was made for a sample every {made}, the kind has one every {wanted}"));
+    }
     let channels = kind.channels();
-    for wanted in &model.manifest().contract.channels {
-        let found = channels.iter().find(|channel| channel.name == wanted.name);
-        let Some(found) = found else {
-            return Err(Failure::config(format_args!(
-                "kind {}: its model {} reads the channel {}, which the kind does not have",
-                kind.name,
-                model.manifest().name,
-                wanted.name
-            )));
+    for wanted in &contract.channels {
+        let Some(found) = channels.iter().find(|channel| channel.name == wanted.name) else {
+            return Err(format!("{of_kind} reads the channel {}, which the kind does not have", wanted.name));
         };
-        if found.unit.as_ref().is_some_and(|unit| *unit != wanted.unit) {
-            return Err(Failure::config(format_args!(
-                "kind {}: the channel {} is in {}, its model {} reads it in {}",
-                kind.name,
-                wanted.name,
-                found.unit.as_deref().unwrap_or_default(),
-                model.manifest().name,
-                wanted.unit
-            )));
+        if let Some(unit) = found.unit.as_ref().filter(|unit| **unit != wanted.unit) {
+            return Err(format!(
+                "{of_kind} reads the channel {} in {}, the kind has it in {unit}",
+                wanted.name, wanted.unit
+            ));
         }
     }
     Ok(())
@@ -195,7 +206,9 @@ fn unknown_kind(name: &Name, folder: &Path) -> Failure {
         true => String::new(),
         false => format!(" in {}", folder.display()),
     };
-    Failure::config(format_args!("there is no kind {name:?}{folder}, and the binary brings only {known:?} along{meant}"))
+    Failure::config(format_args!(
+        "there is no kind {name:?}{folder}, and the binary brings only {known:?} along{meant}"
+    ))
 }
 
 /// All playbooks below a folder, sorted by path; none where there is no such folder.

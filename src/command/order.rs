@@ -30,7 +30,9 @@ pub struct Order {
 pub enum Wish {
     Act(Action),
     /// Publish the machine's events again from this `seq` on.
-    Replay { from_seq: u64 },
+    Replay {
+        from_seq: u64,
+    },
 }
 
 /// A command that could not be read.
@@ -115,9 +117,7 @@ impl Body {
                 let reason = reason.ok_or("`reason` is missing: say why the alarm is shelved")?;
                 Deed::Shelve { until: shelf_life(duration.as_deref(), until.as_deref())?, reason }
             }
-            Verb::Suppress => {
-                Deed::Suppress { on: on.ok_or("`on` is missing: true or false")?, reason }
-            }
+            Verb::Suppress => Deed::Suppress { on: on.ok_or("`on` is missing: true or false")?, reason },
             Verb::Replay => {
                 let from_seq = from_seq.filter(|seq| *seq >= 1).ok_or("`from_seq` is missing: a number from 1")?;
                 return Ok(Wish::Replay { from_seq });
@@ -137,7 +137,10 @@ fn shelf_life(duration: Option<&str>, until: Option<&str>) -> Result<ShelfLife, 
             let stamp: Option<Timestamp> = parse_stamp(until);
             stamp.map(ShelfLife::Until).ok_or_else(|| format!("`until` {until:?} is no time in RFC 3339"))
         }
-        _ => Err("give exactly one of `duration`, e.g. \"4h\", and `until`; an alarm is never shelved for ever".to_owned()),
+        _ => {
+            Err("give exactly one of `duration`, e.g. \"4h\", and `until`; an alarm is never shelved for ever"
+                .to_owned())
+        }
     }
 }
 

@@ -1,13 +1,14 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
-use crate::machine::CalibrationLength;
-use crate::notation::{TomlError, parse_duration, parse_size, read_toml, sha256_hex};
+use crate::machine::{CalibrationLength, MOST_CALIBRATION_ROWS};
+use crate::notation::{Key, TomlError, parse_duration, parse_size, read_toml, sha256_hex};
 use crate::plant::Input;
 
 /// A gateway's configuration.
@@ -30,6 +31,14 @@ pub struct Config {
     pub score_every: Duration,
     /// Of the file's text.
     pub sha256: String,
+    source: Source,
+}
+
+/// What a configuration was read from.
+#[derive(Clone, Debug)]
+struct Source {
+    text: Arc<str>,
+    origin: Arc<str>,
 }
 
 /// How to reach the broker.
@@ -64,19 +73,15 @@ pub struct MachineKeys {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct CalibrateKey(pub CalibrationLength);
 
-/// A configuration that cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    #[error(transparent)]
-    Toml(#[from] TomlError),
-    #[error("{origin}: {key}: {what}")]
-    Value { origin: String, key: String, what: String },
-}
-
 impl Config {
-    pub fn parse(text: &str, origin: &str) -> Result<Self, ConfigError> {
+    pub fn parse(text: &str, origin: &str) -> Result<Self, TomlError> {
         let file: File = read_toml(text, origin)?;
-        file.resolve(origin, sha256_hex(text.as_bytes()))
+        file.resolve(&Source { text: text.into(), origin: origin.into() })
+    }
+
+    /// An error about a value that only somebody else could judge, e.g. because it names a file.
+    pub fn wrong(&self, table: (&str, usize), name: &str, what: &str) -> TomlError {
+        self.source.wrong(Key { table, name }, what)
     }
 
     /// What is said of a machine: its own keys, then the defaults.
@@ -113,11 +118,11 @@ impl<'de> Deserialize<'de> for CalibrateKey {
             Span(String),
         }
         match Either::deserialize(deserializer)? {
-            Either::Samples(samples) if samples >= FEWEST_SAMPLES => {
+            Either::Samples(samples) if (FEWEST_SAMPLES..=MOST_SAMPLES).contains(&samples) => {
                 Ok(Self(CalibrationLength::Samples(usize::try_from(samples).map_err(de::Error::custom)?)))
             }
             Either::Samples(samples) => Err(de::Error::custom(format_args!(
-                "calibrate is {samples}, expected at least {FEWEST_SAMPLES} samples; 400 and more are sensible"
+                "calibrate is {samples}, expected {FEWEST_SAMPLES} to {MOST_SAMPLES} samples; 400 and more are sensible"
             ))),
             Either::Span(span) => Ok(Self(CalibrationLength::Span(parse_duration(&span).map_err(de::Error::custom)?))),
         }
@@ -201,42 +206,56 @@ struct MachineTable {
     parts: BTreeMap<String, String>,
 }
 
+impl Source {
+    fn wrong(&self, key: Key<'_>, what: &str) -> TomlError {
+        TomlError::value(&self.text, &self.origin, key, what)
+    }
+}
+
 impl File {
-    fn resolve(self, origin: &str, sha256: String) -> Result<Config, ConfigError> {
-        let wrong = |key: &str, what: String| ConfigError::Value { origin: origin.to_owned(), key: key.to_owned(), what };
+    fn resolve(self, source: &Source) -> Result<Config, TomlError> {
+        let top = |name| Key { table: ("", 0), name };
         let prefix = self.prefix.unwrap_or_else(|| "wheeltapper/v1".to_owned());
-        if prefix.is_empty() || prefix.contains(['+', '#']) || prefix.starts_with(['/', '$']) || prefix.ends_with('/') {
-            return Err(wrong("prefix", format!("{prefix:?} is no topic; expected e.g. \"wheeltapper/v1\"")));
+        if prefix.split('/').any(|level| Name::parse(level).is_err() || level.starts_with('$')) {
+            let what =
+                format!("{prefix:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\"");
+            return Err(source.wrong(top("prefix"), &what));
         }
         if self.input.is_empty() {
-            return Err(wrong(
-                "input",
-                "there is none; add an [[input]] table, e.g. topic = \"plant/{machine}/telemetry\"".to_owned(),
-            ));
+            let what = "there is none; add an [[input]] table, e.g. topic = \"plant/{machine}/telemetry\"";
+            return Err(source.wrong(top("input"), what));
         }
-        let inputs = self.input.into_iter().map(|input| input.resolve().map_err(|what| wrong("input.topic", what)));
-        let inputs = inputs.collect::<Result<Vec<Input>, ConfigError>>()?;
-        let mqtt = self.mqtt.resolve(&self.gateway).map_err(|(key, what)| wrong(key, what))?;
+        let inputs = self.input.into_iter().enumerate().map(|(index, input)| {
+            input.resolve().map_err(|what| source.wrong(Key { table: ("input", index), name: "topic" }, &what))
+        });
+        let inputs = inputs.collect::<Result<Vec<Input>, TomlError>>()?;
+        let mqtt = self.mqtt.resolve(&self.gateway);
+        let mqtt = mqtt.map_err(|(name, what)| source.wrong(Key { table: ("mqtt", 0), name }, &what))?;
         let max_machines = self.max_machines.unwrap_or(1000);
         if max_machines == 0 || max_machines < self.machine.len() {
-            return Err(wrong(
-                "max_machines",
-                format!("{max_machines} is less than the {} machines that are listed, and never 0", self.machine.len()),
-            ));
+            let listed = self.machine.len();
+            let what = format!("{max_machines} is less than the {listed} machines that are listed, and never 0");
+            return Err(source.wrong(top("max_machines"), &what));
         }
-        if self.machine_defaults.cadence == Some(Duration::ZERO) {
-            return Err(wrong("machine_defaults.cadence", "is 0, expected a positive duration".to_owned()));
+        check_delays(&self.machine_defaults, ("machine_defaults", 0), source)?;
+        for (name, delay) in [("raise_after", self.alarm.raise_after), ("clear_after", self.alarm.clear_after)] {
+            if delay.is_some_and(|delay| delay > LONGEST_DELAY) {
+                return Err(
+                    source.wrong(Key { table: ("alarm", 0), name }, "is more than 7 days; an alarm so late is none")
+                );
+            }
         }
         let mut machines: Vec<(Name, MachineKeys)> = Vec::new();
-        for table in self.machine {
-            if machines.iter().any(|(name, _)| *name == table.name) {
-                return Err(wrong("machine.name", format!("{} is listed twice", table.name)));
+        for (index, machine) in self.machine.into_iter().enumerate() {
+            let table = ("machine", index);
+            if machines.iter().any(|(name, _)| *name == machine.name) {
+                let what = format!("{} is listed twice", machine.name);
+                return Err(source.wrong(Key { table, name: "name" }, &what));
             }
-            if table.cadence == Some(Duration::ZERO) {
-                return Err(wrong("machine.cadence", format!("of {} is 0, expected a positive duration", table.name)));
-            }
-            let MachineTable { name, cadence, calibrate, lateness, kind, lockout, parts } = table;
-            machines.push((name, MachineKeys { cadence, calibrate, lateness, kind, lockout, parts }));
+            let MachineTable { name, cadence, calibrate, lateness, kind, lockout, parts } = machine;
+            let keys = MachineKeys { cadence, calibrate, lateness, kind, lockout, parts };
+            check_delays(&keys, table, source)?;
+            machines.push((name, keys));
         }
         let share = |folder: &str| PathBuf::from("/usr/share/wheeltapper").join(folder);
         Ok(Config {
@@ -255,9 +274,22 @@ impl File {
             raise_after: self.alarm.raise_after,
             clear_after: self.alarm.clear_after,
             score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
-            sha256,
+            sha256: sha256_hex(source.text.as_bytes()),
+            source: source.clone(),
         })
     }
+}
+
+fn check_delays(keys: &MachineKeys, table: (&str, usize), source: &Source) -> Result<(), TomlError> {
+    if keys.cadence.is_some_and(|cadence| cadence.is_zero() || cadence > LONGEST_DELAY) {
+        return Err(
+            source.wrong(Key { table, name: "cadence" }, "expected more than 0 and at most 7 days, e.g. \"1s\"")
+        );
+    }
+    if keys.lateness.is_some_and(|lateness| lateness > LONGEST_DELAY) {
+        return Err(source.wrong(Key { table, name: "lateness" }, "is more than 7 days; no sample waits so long"));
+    }
+    Ok(())
 }
 
 impl InputKeys {
@@ -280,18 +312,21 @@ impl InputKeys {
 impl MqttTable {
     fn resolve(self, gateway: &Name) -> Result<MqttKeys, (&'static str, String)> {
         if self.host.is_empty() || self.host.contains(char::is_whitespace) {
-            return Err(("mqtt.host", format!("{:?} is no host; expected e.g. \"127.0.0.1\"", self.host)));
+            return Err(("host", format!("{:?} is no host; expected e.g. \"127.0.0.1\"", self.host)));
+        }
+        if self.port == Some(0) {
+            return Err(("port", "0 is no port; expected 1 to 65535, usually 1883".to_owned()));
         }
         let client_id = self.client_id.unwrap_or_else(|| format!("wheeltapper-{gateway}"));
         if client_id.is_empty() || client_id.len() > 256 || client_id.contains(char::is_control) {
-            return Err(("mqtt.client_id", format!("{client_id:?}: expected 1 to 256 bytes without control characters")));
+            return Err(("client_id", format!("{client_id:?}: expected 1 to 256 bytes without control characters")));
         }
         let max_payload = self.max_payload.unwrap_or(256 * 1024);
         if !(16..=16 * 1024 * 1024).contains(&max_payload) {
-            return Err(("mqtt.max_payload", format!("{max_payload} bytes, expected 16B to 16MiB")));
+            return Err(("max_payload", format!("{max_payload} bytes, expected 16B to 16MiB")));
         }
         if self.password_file.is_some() && self.username.is_none() {
-            return Err(("mqtt.password_file", "needs mqtt.username beside it".to_owned()));
+            return Err(("password_file", "needs mqtt.username beside it".to_owned()));
         }
         Ok(MqttKeys {
             host: self.host,
@@ -315,12 +350,15 @@ fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, 
 /// Fewer rows than this are not worth a calibration.
 const FEWEST_ROWS: usize = 400;
 const FEWEST_SAMPLES: u64 = 50;
+const MOST_SAMPLES: u64 = MOST_CALIBRATION_ROWS as u64;
+const LONGEST_DELAY: Duration = Duration::from_secs(7 * 86_400);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const SMALLEST: &str = "gateway = \"g1\"\n[mqtt]\nhost = \"127.0.0.1\"\n[[input]]\ntopic = \"plant/{machine}/telemetry\"\n";
+    const SMALLEST: &str =
+        "gateway = \"g1\"\n[mqtt]\nhost = \"127.0.0.1\"\n[[input]]\ntopic = \"plant/{machine}/telemetry\"\n";
 
     #[test]
     fn gateway_host_and_one_input_are_enough() {
@@ -350,15 +388,15 @@ mod tests {
             ("gateway = \"g1\"\n", "", "missing field `gateway`"),
             ("host =", "hots =", "did you mean `host`?"),
             ("[mqtt]", "prefx = \"a\"\n[mqtt]", "did you mean `prefix`?"),
-            ("[mqtt]", "prefix = \"a/#\"\n[mqtt]", "prefix: "),
-            ("{machine}", "x", "input.topic: "),
+            ("[mqtt]", "prefix = \"a/#\"\n[mqtt]", "line 2, column 1: prefix: "),
+            ("{machine}", "x", "line 5, column 1: topic: "),
             ("telemetry\"", "telemetry\"\nformat = \"xml\"", "unknown variant `xml`"),
             ("telemetry\"", "telemetry\"\nformat = \"value\"", "needs the level that names the channel"),
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nport = 70000", "line 4"),
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nmax_payload = \"1MB\"", "is not a size"),
             ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
             ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
-            ("[[input]]", "[machine_defaults]\ncalibrate = 3\n[[input]]", "at least 50"),
+            ("[[input]]", "[machine_defaults]\ncalibrate = 3\n[[input]]", "expected 50 to"),
             ("[[input]]", "[machine_defaults]\ncalibrate = true\n[[input]]", "a number of samples"),
         ] {
             let text = SMALLEST.replacen(from, to, 1);

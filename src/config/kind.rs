@@ -70,8 +70,7 @@ fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::E
     parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
-const SHIPPED: [(&str, &str); 1] =
-    [("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml"))];
+const SHIPPED: [(&str, &str); 1] = [("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml"))];
 
 #[cfg(test)]
 mod tests {

@@ -90,12 +90,19 @@ impl Calibration {
             channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
         let scored: Vec<usize> = places_of(&channels, Part::Scored);
         if scored.is_empty() {
-            return Err(CalibrationError::NothingVaries { rows: rows.len(), channels: channels.len() });
+            let silent = channels.iter().all(|channel| channel.part == Part::Scarce);
+            let (rows, channels) = (rows.len(), channels.len());
+            return Err(match silent {
+                true => CalibrationError::NoValues { rows, channels },
+                false => CalibrationError::NothingVaries { rows, channels },
+            });
         }
-        let standardised =
-            Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| channels[scored[i]].standardised(rows[t][scored[i]]));
+        let standardised = Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| {
+            channels[scored[i]].standardised(rows[t][scored[i]])
+        });
         let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].deviation).collect();
-        let channel_chart = FittedMewma::fit(&standardised, &drift).ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
+        let channel_chart =
+            FittedMewma::fit(&standardised, &drift).ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
             None => None,
@@ -153,6 +160,8 @@ pub enum CalibrationError {
          calibrated"
     )]
     NothingVaries { rows: usize, channels: usize },
+    #[error("none of the {channels} channels has a value in at least half of the {rows} rows of the calibration")]
+    NoValues { rows: usize, channels: usize },
     #[error("{rows} rows are too few for this many channels; calibrate with more, at least 400")]
     TooFewRows { rows: usize },
     #[error("the network reads the channel {0}, which this machine does not have")]
@@ -184,7 +193,15 @@ fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> Cali
         lowest: values().fold(mean, f64::min),
         highest: values().fold(mean, f64::max),
     };
-    CalibratedChannel { name: profile.name.clone(), unit: profile.unit.clone(), mean, deviation, drift: profile.drift, plausibility, part }
+    CalibratedChannel {
+        name: profile.name.clone(),
+        unit: profile.unit.clone(),
+        mean,
+        deviation,
+        drift: profile.drift,
+        plausibility,
+        part,
+    }
 }
 
 fn calibrated_network(
@@ -227,8 +244,11 @@ fn calibrated_network(
     }
     let residuals = Array2::from_shape_vec((count, scored.len()), seen).map_err(|_| too_short)?;
     let network_place = |place: usize| places.iter().position(|known| *known == place);
-    let drift = scored.iter().map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
-    let chart = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>()).ok_or(CalibrationError::TooFewRows { rows: count })?;
+    let drift = scored
+        .iter()
+        .map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
+    let chart = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
+        .ok_or(CalibrationError::TooFewRows { rows: count })?;
     let shares = residuals.columns().into_iter().zip(&scored).filter_map(|(residual, &place)| {
         let scale = scaling.scale[network_place(place)?];
         let whole = (channels[place].deviation / scale).powi(2);

@@ -8,6 +8,7 @@ use tracing::{info, warn};
 
 use super::Workshop;
 use super::pipeline::{Parts, Pipeline, Voice};
+use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::Calibrations;
@@ -21,6 +22,7 @@ use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
 pub struct Daemon {
     stop: oneshot::Sender<()>,
     pipeline: thread::JoinHandle<()>,
+    watchdog: tokio::task::JoinHandle<()>,
 }
 
 /// A gateway that could not start.
@@ -39,7 +41,12 @@ impl Daemon {
     pub fn start(config: Config, workshop: Workshop, password: Option<String>) -> Result<Self, DaemonError> {
         let (outbox, recovery) = Outbox::open(&config.state_dir.join("outbox"), Limits::default())?;
         for put_aside in &recovery.quarantined {
-            warn!(file = put_aside.name, reason = put_aside.reason, rescued = put_aside.rescued, "outbox file put aside");
+            warn!(
+                file = put_aside.name,
+                reason = put_aside.reason,
+                rescued = put_aside.rescued,
+                "outbox file put aside"
+            );
         }
         if let Some(cause) = &recovery.degraded {
             warn!(cause, "the state folder cannot be written; alarms are kept in memory only");
@@ -62,18 +69,22 @@ impl Daemon {
             since,
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
-        let pipeline = Pipeline::new(Parts { plant, outbox, link, voice, calibrations });
+        let heart = Heartbeat::default();
+        let pipeline = Pipeline::new(Parts { plant, outbox, link, voice, calibrations, heart: heart.clone() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let pipeline = thread::Builder::new()
             .name("scoring".to_owned())
             .spawn(move || runtime.block_on(pipeline.work(events, stopped)))?;
         info!(gateway = %config.gateway, broker = %config.mqtt.host, port = config.mqtt.port, "started");
-        Ok(Self { stop, pipeline })
+        tell_ready(&format!("{} machines known", known.len()));
+        Ok(Self { stop, pipeline, watchdog: tokio::spawn(feed_watchdog(heart)) })
     }
 
     /// Stops taking telemetry, keeps what is not delivered, and says good-bye.
     pub async fn stop(self) {
+        tell_stopping();
+        self.watchdog.abort();
         // A pipeline that has ended by itself needs no word.
         let _ = self.stop.send(());
         let pipeline = self.pipeline;

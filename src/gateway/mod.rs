@@ -6,6 +6,7 @@
 mod daemon;
 mod pipeline;
 mod refusals;
+mod service;
 mod workshop;
 
 pub use daemon::{Daemon, DaemonError};

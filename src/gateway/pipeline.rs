@@ -8,6 +8,7 @@ use tracing::{error, info, warn};
 
 use super::Workshop;
 use super::refusals::RefusalLog;
+use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
 use crate::checkpoint::Calibrations;
 use crate::clock::Now;
@@ -30,6 +31,7 @@ pub(super) struct Pipeline {
     link: LinkHandle,
     voice: Voice,
     calibrations: Calibrations,
+    heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
     /// When each machine's score was published last.
@@ -39,6 +41,9 @@ pub(super) struct Pipeline {
     ledger: Ledger,
     /// Answers to commands; they go out when what the commands did is on disk.
     replies: Vec<Publication>,
+    announce_again_at: Vec<Duration>,
+    /// The disk refuses the outbox, and the log says so.
+    degraded: bool,
     status: Status,
 }
 
@@ -57,6 +62,8 @@ pub(super) struct Parts {
     pub link: LinkHandle,
     pub voice: Voice,
     pub calibrations: Calibrations,
+    /// Beats while the pipeline goes on.
+    pub heart: Heartbeat,
 }
 
 #[derive(Default)]
@@ -77,13 +84,14 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, heart } = parts;
         Self {
             plant,
             outbox,
             link,
             voice,
             calibrations,
+            heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),
             scored: HashMap::new(),
@@ -91,6 +99,8 @@ impl Pipeline {
             unacknowledged: Vec::new(),
             ledger: Ledger::default(),
             replies: Vec::new(),
+            announce_again_at: Vec::new(),
+            degraded: false,
             status: Status::default(),
         }
     }
@@ -104,6 +114,12 @@ impl Pipeline {
             tokio::select! {
                 biased;
                 _ = &mut stop => break,
+                // Before the messages: a flood must not stop the clock.
+                _ = tick.tick() => {
+                    ticks += 1;
+                    self.heart.beat();
+                    self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
+                }
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     self.take(event);
@@ -113,10 +129,6 @@ impl Pipeline {
                         self.take(event);
                     }
                     self.settle();
-                }
-                _ = tick.tick() => {
-                    ticks += 1;
-                    self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
                 }
             }
         }
@@ -255,12 +267,22 @@ impl Pipeline {
             for (name, announcement) in self.plant.pass_time(now) {
                 self.announce(&name, announcement);
             }
-            if let Durability::Degraded { cause, in_memory } = self.outbox.maintain(now.utc) {
-                error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory");
-            }
+            let durability = self.outbox.maintain(now.utc);
+            self.tell_durability(&durability);
+            self.announce_again(now.steady);
             self.tell_status();
         }
         self.settle();
+    }
+
+    /// After a lost session, announces every machine's newest state and the newest events again.
+    fn announce_again(&mut self, now: Duration) {
+        let due = self.announce_again_at.iter().filter(|at| **at <= now).count();
+        if due > 0 {
+            self.announce_again_at.retain(|at| *at > now);
+            let waiting = self.outbox.reannounce(KEPT_TAIL);
+            info!(waiting, "announces alarms again, for readers whose session the broker lost");
+        }
     }
 
     /// Carries out what samples led to.
@@ -289,6 +311,17 @@ impl Pipeline {
         }
     }
 
+    fn tell_durability(&mut self, durability: &Durability) {
+        match (durability, self.degraded) {
+            (Durability::Degraded { cause, in_memory }, false) => {
+                error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory until it takes them");
+            }
+            (Durability::Synced, true) => info!("the disk takes the outbox again"),
+            _ => {}
+        }
+        self.degraded = matches!(durability, Durability::Degraded { .. });
+    }
+
     fn announce(&mut self, name: &Name, announcement: Announcement) {
         let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
         let model = machine.profile().identity();
@@ -306,9 +339,8 @@ impl Pipeline {
 
     /// Makes a batch last, then acknowledges it and sends what may be sent.
     fn settle(&mut self) {
-        if let Durability::Degraded { cause, in_memory } = self.outbox.sync() {
-            warn!(%cause, in_memory, "alarms are in memory only");
-        }
+        let durability = self.outbox.sync();
+        self.tell_durability(&durability);
         for token in self.unacknowledged.drain(..) {
             self.link.ack(token);
         }
@@ -352,12 +384,11 @@ impl Pipeline {
         info!(session_present, "connected to the broker");
         self.status = Status { connected: true, payload: Vec::new() };
         self.tell_status();
-        if !session_present {
+        let told_before = self.outbox.newest_states().next().is_some();
+        if !session_present && told_before {
             // A broker that lost the session may have lost what it had acknowledged, too.
-            let waiting = self.outbox.reannounce(KEPT_TAIL);
-            if waiting > 0 {
-                info!(waiting, "announces every machine's alarm again");
-            }
+            let now = self.started.elapsed();
+            self.announce_again_at = ANNOUNCED_AGAIN.map(|delay| now + delay).into_iter().collect();
         }
     }
 
@@ -424,4 +455,6 @@ const TICKS_A_SECOND: u64 = 10;
 /// Messages that share one fsync.
 const BATCH: usize = 256;
 /// Transitions that are announced again after the broker lost the session.
-const KEPT_TAIL: usize = 300;
+const KEPT_TAIL: usize = 1000;
+/// A reader has to find back to the broker too: at once, soon, or after its longest back-off.
+const ANNOUNCED_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(32)];

@@ -131,8 +131,7 @@ impl Aligner {
         let newest = self.open.back().map_or(row.time, |newest| newest.time);
         match row.stamp {
             Some(_) => {
-                waited >= self.alignment.lateness
-                    || newest.duration_since(row.time) >= signed(self.alignment.lateness)
+                waited >= self.alignment.lateness || newest.duration_since(row.time) >= signed(self.alignment.lateness)
             }
             None => waited >= self.alignment.lateness.min(self.alignment.cadence),
         }
@@ -302,9 +301,10 @@ impl Row {
     /// Whether every channel that still reports is in.
     fn is_complete(&self, silent: &[u32]) -> bool {
         self.count >= silent.len()
-            || silent.iter().enumerate().all(|(place, &silent)| {
-                silent >= SILENT || self.reported.get(place).copied().unwrap_or(false)
-            })
+            || silent
+                .iter()
+                .enumerate()
+                .all(|(place, &silent)| silent >= SILENT || self.reported.get(place).copied().unwrap_or(false))
     }
 }
 
@@ -393,7 +393,10 @@ mod tests {
                 seen.extend(samples(&mut aligner, at(tick)));
             }
         }
-        assert_eq!(seen, (0..5).map(|t| vec![t as f64 * 10.0, t as f64 * 10.0 + 1.0, t as f64 * 10.0 + 2.0]).collect::<Vec<_>>());
+        assert_eq!(
+            seen,
+            (0..5).map(|t| vec![t as f64 * 10.0, t as f64 * 10.0 + 1.0, t as f64 * 10.0 + 2.0]).collect::<Vec<_>>()
+        );
     }
 
     #[test]

@@ -11,6 +11,8 @@ pub struct Channels {
     names: Vec<Name>,
     places: HashMap<Name, usize>,
     fixed: bool,
+    /// A machine names its channels in the same order each time: where the next one is looked for first.
+    next: usize,
 }
 
 impl Channels {
@@ -31,7 +33,13 @@ impl Channels {
 
     /// A channel's place, given to it now if it is new and may be added.
     pub fn place(&mut self, channel: &str) -> Result<usize, Rejection> {
+        let expected = if self.next < self.names.len() { self.next } else { 0 };
+        if self.names.get(expected).is_some_and(|name| name.as_str() == channel) {
+            self.next = expected + 1;
+            return Ok(expected);
+        }
         if let Some(&place) = self.places.get(channel) {
+            self.next = place + 1;
             return Ok(place);
         }
         if self.fixed {

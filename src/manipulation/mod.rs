@@ -12,7 +12,7 @@ pub use align::{Aligner, Alignment, Arrival};
 pub use channels::{Channels, MOST_CHANNELS};
 pub use quality::{Fault, Limits, Plausibility};
 pub use scaling::{Scaling, quantile};
-pub use window::{Window, WindowTooLarge};
+pub use window::{LARGEST_WINDOW, Window, WindowTooLarge};
 
 use jiff::Timestamp;
 

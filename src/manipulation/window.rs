@@ -21,7 +21,7 @@ impl Window {
             513..=1024 => Box::new(Deque::<f32, 1024>::new()),
             1025..=2048 => Box::new(Deque::<f32, 2048>::new()),
             2049..=8192 => Box::new(Deque::<f32, 8192>::new()),
-            8193..=LARGEST => Box::new(Deque::<f32, LARGEST>::new()),
+            8193..=LARGEST_WINDOW => Box::new(Deque::<f32, LARGEST_WINDOW>::new()),
             _ => return Err(WindowTooLarge { channels, columns }),
         };
         Ok(Self { ring, channels, columns, held: 0 })
@@ -63,13 +63,14 @@ impl Window {
 
 /// A window that would hold more than a gateway gives to one machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a window of {columns} columns of {channels} channels is larger than {LARGEST} values")]
+#[error("a window of {columns} columns of {channels} channels is larger than {LARGEST_WINDOW} values")]
 pub struct WindowTooLarge {
     pub channels: usize,
     pub columns: usize,
 }
 
-const LARGEST: usize = 32_768;
+/// The most values that one window may hold.
+pub const LARGEST_WINDOW: usize = 32_768;
 
 #[cfg(test)]
 mod tests {

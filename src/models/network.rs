@@ -48,13 +48,42 @@ fn build(proto: &ModelProto, contract: &Contract) -> Result<Plan, String> {
         return Err(format!("the graph's outputs are {outputs:?}, the contract says {:?}", contract.output));
     }
     model.set_input_fact(0, f32::fact(shape).into()).map_err(plain)?;
+    let model = model.into_typed().map_err(plain)?;
+    refuse_giants(&model)?;
     let model = model.into_optimized().map_err(plain)?;
     let output = model.output_fact(0).map_err(plain)?;
     if output.datum_type != f32::datum_type() || output.shape.as_concrete() != Some(&shape) {
-        return Err(format!("the graph gives {output:?} for an input of {shape:?} f32, the contract says the same shape"));
+        return Err(format!(
+            "the graph gives {output:?} for an input of {shape:?} f32, the contract says the same shape"
+        ));
     }
     model.into_runnable().map_err(plain)
 }
+
+/// A graph can ask for any amount of memory in a few bytes, and a process that gets it is killed, not warned.
+fn refuse_giants(model: &TypedModel) -> Result<(), String> {
+    let mut whole = 0usize;
+    for node in &model.nodes {
+        for output in &node.outputs {
+            let values = output
+                .fact
+                .shape
+                .as_concrete()
+                .map(|shape| shape.iter().try_fold(1usize, |all, &one| all.checked_mul(one)));
+            whole = match values {
+                Some(values) => whole.saturating_add(values.unwrap_or(usize::MAX)),
+                None => return Err(format!("the size of {} depends on more than the window", node.name)),
+            };
+            if whole > MOST_VALUES {
+                return Err(format!("it would need more than {MOST_VALUES} values at once, from {} on", node.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Over all inner tensors of a network, as many as 256 MiB hold.
+const MOST_VALUES: usize = 64 * 1024 * 1024;
 
 fn refuse_external_data(proto: &ModelProto) -> Result<(), String> {
     let external = |tensor: &TensorProto| {

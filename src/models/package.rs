@@ -1,11 +1,11 @@
 use std::io;
 
-
 use super::manifest::FileEntry;
 use super::network::{Plan, plan};
 use super::vectors::TestVectors;
 use super::window::WindowDenoiser;
 use super::{Denoiser, InferenceError, Manifest, shipped};
+use crate::manipulation::LARGEST_WINDOW;
 use crate::notation::{read_toml, sha256_hex};
 
 /// Where the files of a package come from: a folder, or the binary itself.
@@ -118,7 +118,10 @@ enum Broken {
 fn read_manifest(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<(Manifest, String), Broken> {
     let path = "manifest.toml";
     let unreadable = |error| Broken::Unreadable { path: path.to_owned(), error };
-    let bytes = files.read(path, LARGEST_MANIFEST).map_err(unreadable)?;
+    let bytes = files.read(path, LARGEST_MANIFEST + 1).map_err(unreadable)?;
+    if bytes.len() as u64 > LARGEST_MANIFEST {
+        return Err(Broken::Manifest(format!("manifest.toml has more than {LARGEST_MANIFEST} bytes")));
+    }
     if !allow_unsigned && !shipped::is_shipped_manifest(&bytes) {
         return Err(Broken::Unsigned);
     }
@@ -141,6 +144,15 @@ fn check_contract(manifest: &Manifest) -> Result<(), String> {
     }
     if contract.dtype != "float32" {
         return Err(format!("contract.dtype is {:?}, expected \"float32\"", contract.dtype));
+    }
+    if !contract.causal {
+        return Err("contract.causal is false; a live score cannot wait for later samples".to_owned());
+    }
+    if contract.window.saturating_mul(contract.channels.len()) > LARGEST_WINDOW {
+        return Err(format!(
+            "contract.window is {}; with its channels at most {LARGEST_WINDOW} values fit",
+            contract.window
+        ));
     }
     if contract.window == 0 || contract.channels.is_empty() {
         return Err("contract.window and the list of channels must not be empty".to_owned());
@@ -186,7 +198,10 @@ fn listed(files: &dyn PackageFiles, manifest: &Manifest, path: &str) -> Result<V
         return Err(Broken::Contract(format!("the file {path:?} does not lie in the package's own folder")));
     }
     if entry.bytes > LARGEST_FILE {
-        return Err(Broken::Contract(format!("{path} is said to have {} bytes, at most {LARGEST_FILE} are read", entry.bytes)));
+        return Err(Broken::Contract(format!(
+            "{path} is said to have {} bytes, at most {LARGEST_FILE} are read",
+            entry.bytes
+        )));
     }
     let bytes = files
         .read(path, entry.bytes.saturating_add(1))

@@ -36,7 +36,8 @@ impl Denoiser for WindowDenoiser {
             let plain = |error: TractError| format!("{error:#}");
             let shape = [1, self.output.len(), self.columns];
             let mut input = Tensor::zero::<f32>(&shape).map_err(plain)?;
-            self.window.write_channels_first(input.try_as_plain_ram_mut().map_err(plain)?.as_slice_mut().map_err(plain)?);
+            self.window
+                .write_channels_first(input.try_as_plain_ram_mut().map_err(plain)?.as_slice_mut().map_err(plain)?);
             let outputs = self.state.run(tvec!(input.into())).map_err(plain)?;
             let denoised = outputs[0].try_as_plain_ram().map_err(plain)?.as_slice::<f32>().map_err(plain)?;
             for (channel, value) in self.output.iter_mut().enumerate() {

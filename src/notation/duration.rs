@@ -34,7 +34,9 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {
-        for (text, milliseconds) in [("250ms", 250), ("15s", 15_000), ("1.5h", 5_400_000), ("2d", 172_800_000), ("0s", 0)] {
+        for (text, milliseconds) in
+            [("250ms", 250), ("15s", 15_000), ("1.5h", 5_400_000), ("2d", 172_800_000), ("0s", 0)]
+        {
             let duration = parse_duration(text).unwrap();
             assert_eq!(duration.as_millis(), milliseconds, "{text}");
             assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));

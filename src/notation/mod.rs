@@ -11,4 +11,4 @@ mod toml_text;
 pub use digest::sha256_hex;
 pub use duration::{parse_duration, show_duration};
 pub use size::parse_size;
-pub use toml_text::{TomlError, nearest, read_toml};
+pub use toml_text::{Key, TomlError, nearest, read_toml};

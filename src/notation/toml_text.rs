@@ -19,6 +19,18 @@ pub struct TomlError {
 }
 
 impl TomlError {
+    /// A value that is TOML and yet not what it should be.
+    pub fn value(text: &str, origin: &str, key: Key<'_>, what: &str) -> Self {
+        let line = key.line(text);
+        Self {
+            origin: origin.to_owned(),
+            place: line.map(|line| (line + 1, 1)),
+            line: line.and_then(|line| text.lines().nth(line)).map(shortened).unwrap_or_default(),
+            message: format!("{}: {what}", key.name),
+            meant: None,
+        }
+    }
+
     fn new(text: &str, origin: &str, error: &toml::de::Error) -> Self {
         let start = error.span().map(|span| span.start.min(text.len())).filter(|&start| text.is_char_boundary(start));
         let before = start.map(|start| &text[..start]);
@@ -26,8 +38,8 @@ impl TomlError {
             let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
             (before.matches('\n').count() + 1, column)
         });
-        let line = place.and_then(|(line, _)| text.lines().nth(line - 1)).unwrap_or_default().trim_end().to_owned();
-        let message = error.message().to_owned();
+        let line = place.and_then(|(line, _)| text.lines().nth(line - 1)).map(shortened).unwrap_or_default();
+        let message: String = error.message().chars().take(LONGEST_MESSAGE).collect();
         let meant = unknown_key(&message).and_then(|(found, known)| nearest(found, known).map(str::to_owned));
         Self { origin: origin.to_owned(), place, line, message, meant }
     }
@@ -52,6 +64,45 @@ impl fmt::Display for TomlError {
 
 impl std::error::Error for TomlError {}
 
+/// Where a key stands in a TOML text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Key<'k> {
+    /// The table that it stands in, empty for the top, and which of an array's tables, from 0.
+    pub table: (&'k str, usize),
+    pub name: &'k str,
+}
+
+impl Key<'_> {
+    /// The line, from 0, if the key stands on one of its own.
+    fn line(&self, text: &str) -> Option<usize> {
+        let (mut table, mut seen) = ("", std::collections::HashMap::new());
+        let mut count = 0;
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim();
+            if let Some(header) = line.strip_prefix('[') {
+                table = header.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
+                let times = seen.entry(table).or_insert(0usize);
+                count = *times;
+                *times += 1;
+            } else if (table, count) == self.table
+                && line.strip_prefix(self.name).is_some_and(|rest| rest.trim_start().starts_with('='))
+            {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
+
+/// A line as it can be shown.
+fn shortened(line: &str) -> String {
+    let line = line.trim_end();
+    match line.char_indices().nth(LONGEST_LINE) {
+        Some((end, _)) => format!("{} …", &line[..end]),
+        None => line.to_owned(),
+    }
+}
+
 /// The candidate that is most like what was found, if one is like it at all.
 pub fn nearest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     candidates
@@ -68,6 +119,10 @@ fn unknown_key(message: &str) -> Option<(&str, impl Iterator<Item = &str>)> {
     let (found, rest) = rest.split_once('`')?;
     Some((found, rest.split('`').skip(1).step_by(2)))
 }
+
+/// In characters.
+const LONGEST_LINE: usize = 120;
+const LONGEST_MESSAGE: usize = 600;
 
 #[cfg(test)]
 mod tests {
@@ -90,6 +145,17 @@ mod tests {
         assert!(error.starts_with("example.toml, line 2, column 1: "), "{error}");
         assert!(error.contains("did you mean `lateness`?"), "{error}");
         assert!(error.ends_with("| latenes = 3"), "{error}");
+    }
+
+    #[test]
+    fn a_value_is_found_in_its_own_table() {
+        let text = "[a]\nx = 1\n[[b]]\nx = 2\n[[b]]\ny = 3\n  x = 4\n";
+        let line = |table, name| Key { table, name }.line(text);
+        assert_eq!(line(("a", 0), "x"), Some(1));
+        assert_eq!(line(("b", 1), "x"), Some(6));
+        assert_eq!(line(("b", 0), "y"), None);
+        let error = TomlError::value(text, "x.toml", Key { table: ("b", 1), name: "x" }, "is four").to_string();
+        assert_eq!(error, "x.toml, line 7, column 1: x: is four\n  |   x = 4");
     }
 
     #[test]

@@ -23,7 +23,9 @@ pub enum OutboxError {
         path: PathBuf,
     },
     /// A transition older than the newest one of its stream.
-    #[error("outbox, stream {stream:?}: expected a seq of at least {newest}, found {found}; restore seq from `Outbox::seq` at start")]
+    #[error(
+        "outbox, stream {stream:?}: expected a seq of at least {newest}, found {found}; restore seq from `Outbox::seq` at start"
+    )]
     SeqWentBack {
         /// The stream.
         stream: String,
@@ -33,7 +35,9 @@ pub enum OutboxError {
         found: u64,
     },
     /// Not between one and eight publications.
-    #[error("outbox, stream {stream:?}, seq {seq}: expected 1 to {MAX_PUBLICATIONS} publications in one transition, found {found}; split it")]
+    #[error(
+        "outbox, stream {stream:?}, seq {seq}: expected 1 to {MAX_PUBLICATIONS} publications in one transition, found {found}; split it"
+    )]
     Count {
         /// The stream.
         stream: String,

@@ -18,6 +18,9 @@ pub(super) struct Ledger {
     by_name: HashMap<String, u32>,
     /// Bytes of held transitions, by segment.
     live: BTreeMap<u64, u64>,
+    /// First entry and count of confirmed transitions that are no longer held, by the segment in which they still
+    /// stand: a later start finds them there and must find their confirmations too.
+    buried: BTreeMap<u64, Vec<(u64, u8)>>,
     bytes: u64,
 }
 
@@ -271,15 +274,20 @@ impl Ledger {
 
     pub fn forget_segment(&mut self, segment: u64) {
         self.live.remove(&segment);
+        self.buried.remove(&segment);
     }
 
-    /// Every confirmed entry that is still held.
-    pub fn confirmed(&self) -> Vec<u64> {
+    /// Every confirmed entry that stands on disk, but for the ones that go with these segments.
+    pub fn confirmed(&self, going: &[u64]) -> Vec<u64> {
         let entries = |(first, held): (&u64, &Held)| {
             let (first, acked) = (*first, held.acked);
             (0..held.count).filter(move |bit| acked & (1 << bit) != 0).map(move |bit| first + u64::from(bit))
         };
-        self.held.iter().flat_map(entries).collect()
+        let staying = self.buried.iter().filter(|(segment, _)| !going.contains(segment));
+        let buried = staying
+            .flat_map(|(_, transitions)| transitions)
+            .flat_map(|(first, count)| *first..first + u64::from(*count));
+        self.held.iter().flat_map(entries).chain(buried).collect()
     }
 
     /// Transitions held, and publications among them that are not confirmed.
@@ -307,6 +315,9 @@ impl Ledger {
         let Some(held) = self.held.remove(&first) else { return };
         if self.settled.remove(&first) {
             counters.retired += 1;
+            if let Place::Disk { segment, .. } = held.place {
+                self.buried.entry(segment).or_default().push((first, held.count));
+            }
         } else {
             counters.dropped_unacknowledged += 1;
         }

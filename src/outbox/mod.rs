@@ -8,6 +8,8 @@
 mod error;
 mod ledger;
 mod limits;
+#[cfg(test)]
+mod model_tests;
 mod queue;
 mod recovery;
 mod segment;

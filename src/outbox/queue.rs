@@ -408,10 +408,13 @@ impl Outbox {
     /// before its content, and the confirmations that it carries, are on disk elsewhere.
     fn tidy(&mut self) {
         self.store.seal_at(self.limits.segment);
-        let sealed: Vec<_> = self.store.sealed().map(|(segment, bytes)| (segment, bytes, self.ledger.live_in(segment))).collect();
+        let sealed: Vec<_> =
+            self.store.sealed().map(|(segment, bytes)| (segment, bytes, self.ledger.live_in(segment))).collect();
         let dead: Vec<u64> = sealed.iter().filter(|(.., live)| *live == 0).map(|(segment, ..)| *segment).collect();
-        let mut sparse: Vec<_> =
-            sealed.into_iter().filter(|(_, bytes, live)| *live > 0 && live * 2 < (*bytes).max(self.limits.segment)).collect();
+        let mut sparse: Vec<_> = sealed
+            .into_iter()
+            .filter(|(_, bytes, live)| *live > 0 && live * 2 < (*bytes).max(self.limits.segment))
+            .collect();
         sparse.sort_by_key(|(_, bytes, live)| live * 1_000 / (*bytes).max(1));
         let full = self.store.bytes() > self.limits.bytes;
         sparse.truncate(SPARSE_AT_ONCE);
@@ -448,7 +451,7 @@ impl Outbox {
             segment::encode_transition(&record, &mut bytes);
             places.push((first, (segment::HEADER + start) as u64, (bytes.len() - start) as u32));
         }
-        segment::encode_acks(&self.ledger.confirmed(), &mut bytes);
+        segment::encode_acks(&self.ledger.confirmed(segments), &mut bytes);
         if places.is_empty() {
             // An empty batch still makes sure of a segment whose header carries the next entry number on.
             self.store.append(&bytes, self.next, true)?;

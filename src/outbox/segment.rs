@@ -308,10 +308,7 @@ mod tests {
         assert_eq!(decode_header(&bytes), Ok(Header { segment: 3, base: 9 }));
         let scan = scan(&bytes);
         let records: Vec<_> = scan.records.into_iter().map(|(_, record)| record).collect();
-        assert_eq!(
-            records,
-            [Record::Transition(record(1)), Record::Transition(record(3)), Record::Acks(vec![1, 4])]
-        );
+        assert_eq!(records, [Record::Transition(record(1)), Record::Transition(record(3)), Record::Acks(vec![1, 4])]);
         assert!(scan.damage.is_empty() && scan.torn_at.is_none());
     }
 

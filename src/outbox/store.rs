@@ -54,8 +54,7 @@ impl Store {
             }
             Err(Locking::Failed(source)) => return Err(OutboxError::Unusable { path: dir.to_owned(), source }),
         };
-        let mut store =
-            Store { dir: dir.to_owned(), _lock: lock, segments: BTreeMap::new(), active: None, next: 1 };
+        let mut store = Store { dir: dir.to_owned(), _lock: lock, segments: BTreeMap::new(), active: None, next: 1 };
         let mut loaded = Vec::new();
         for path in list(dir, &recovery)? {
             store.load(&path, &mut loaded, &mut recovery);
@@ -149,7 +148,10 @@ impl Store {
     /// Segments that do not grow any more, with their sizes.
     pub fn sealed(&self) -> impl Iterator<Item = (u64, u64)> {
         let active = self.active;
-        self.segments.iter().filter(move |(number, _)| Some(**number) != active).map(|(number, segment)| (*number, segment.bytes))
+        self.segments
+            .iter()
+            .filter(move |(number, _)| Some(**number) != active)
+            .map(|(number, segment)| (*number, segment.bytes))
     }
 
     pub fn bytes(&self) -> u64 {
@@ -271,7 +273,8 @@ fn list(dir: &Path, recovery: &Recovery) -> Result<Vec<PathBuf>, OutboxError> {
         Err(source) => return Err(OutboxError::Unusable { path: dir.to_owned(), source }),
     };
     let files = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| !kind.is_dir()));
-    let mut paths: Vec<_> = files.map(|entry| entry.path()).filter(|path| path.file_name() != Some(LOCK.as_ref())).collect();
+    let mut paths: Vec<_> =
+        files.map(|entry| entry.path()).filter(|path| path.file_name() != Some(LOCK.as_ref())).collect();
     paths.sort();
     Ok(paths)
 }
@@ -279,7 +282,10 @@ fn list(dir: &Path, recovery: &Recovery) -> Result<Vec<PathBuf>, OutboxError> {
 fn quarantine(dir: &Path, name: &str, reason: String, rescued: usize) -> Quarantined {
     let aside = dir.join(QUARANTINE);
     let renamed = fs::create_dir_all(&aside).and_then(|()| {
-        let number = fs::read_dir(&aside)?.flatten().filter_map(|entry| quarantine_number(&entry.file_name().to_string_lossy())).max();
+        let number = fs::read_dir(&aside)?
+            .flatten()
+            .filter_map(|entry| quarantine_number(&entry.file_name().to_string_lossy()))
+            .max();
         let target = aside.join(format!("{:06}-{name}", number.map_or(1, |number| number + 1)));
         fs::rename(dir.join(name), &target)?;
         Ok(target)

@@ -4,8 +4,8 @@
 
 mod alarm;
 mod score;
-mod status;
 mod stamp;
+mod status;
 mod topics;
 
 pub use alarm::{AlarmPayload, Gateway};

@@ -38,7 +38,11 @@ impl StatusPayload {
         machines: BTreeMap<Name, MachineStatus>,
         rejected: Rejections,
     ) -> Self {
-        Self { machines: Some(machines), rejected: Some(rejected), ..Self::offline(gateway, since).with_state("online") }
+        Self {
+            machines: Some(machines),
+            rejected: Some(rejected),
+            ..Self::offline(gateway, since).with_state("online")
+        }
     }
 
     pub fn offline(gateway: &Name, since: Timestamp) -> Self {

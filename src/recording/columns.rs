@@ -33,11 +33,12 @@ impl Columns {
     pub(super) fn find(
         header: &[String],
         rows: &[Vec<String>],
-        separator: u8,
+        separator: Option<u8>,
         options: &ReadOptions,
     ) -> Result<Self, RecordingError> {
-        let decimal_comma = separator != b',';
-        let ignored = options.ignore.iter().map(|name| place_of(header, name)).collect::<Result<HashSet<usize>, _>>()?;
+        let decimal_comma = separator != Some(b',');
+        let ignored =
+            options.ignore.iter().map(|name| place_of(header, name)).collect::<Result<HashSet<usize>, _>>()?;
         let time_place = match &options.time {
             Some(name) => Some(place_of(header, name)?),
             None => guess_time(header, rows, &ignored),
@@ -54,8 +55,10 @@ impl Columns {
             if ignored.contains(&place) || Some(place) == time_place {
                 continue;
             }
+            // A word here and there is a missing value; a column of words is no channel.
             let cells = || rows.iter().filter_map(|row| row.get(place));
-            if !name.is_empty() && cells().all(|text| cell::number(text, decimal_comma).is_some()) {
+            let words = cells().filter(|text| cell::number(text, decimal_comma).is_none()).count();
+            if !name.is_empty() && 2 * words <= cells().count() {
                 columns.channels.push(name.clone());
                 columns.channel_places.push(place);
             } else {
@@ -63,7 +66,7 @@ impl Columns {
             }
         }
         match columns.channels.is_empty() {
-            true => Err(RecordingError::NoChannel { columns: header.to_vec(), separator: char::from(separator) }),
+            true => Err(RecordingError::NoChannel { columns: header.to_vec(), separator: separator.map(char::from) }),
             false => Ok(columns),
         }
     }

@@ -13,11 +13,11 @@ use super::columns::{Columns, ReadOptions, header_of};
 /// A recording that is being read.
 pub struct Recording {
     origin: PathBuf,
-    reader: csv::Reader<Box<dyn BufRead>>,
+    source: Source,
     columns: Columns,
     /// Rows that were read to find out what the columns are.
     ahead: VecDeque<Vec<String>>,
-    record: ByteRecord,
+    cells: Vec<String>,
     row: Row,
     unreadable: u64,
 }
@@ -43,9 +43,10 @@ pub enum RecordingError {
     #[error("{}: there is no row in it", path.display())]
     Empty { path: PathBuf },
     #[error(
-        "no column of numbers among {columns:?}, read with the separator {separator:?}; name another one with --separator"
+        "no column of numbers among {columns:?}, read {}; name another separator with --separator, e.g. ';'",
+        separator.map_or("as one column".to_owned(), |separator| format!("with the separator {separator:?}"))
     )]
-    NoChannel { columns: Vec<String>, separator: char },
+    NoChannel { columns: Vec<String>, separator: Option<char> },
     #[error("there is no column {wanted:?} among {columns:?}{}", meant.as_ref().map(|m| format!("; did you mean {m:?}?")).unwrap_or_default())]
     NoSuchColumn { wanted: String, meant: Option<String>, columns: Vec<String> },
     #[error("the kind has a channel {wanted:?}, which is not among the recording's {found:?}")]
@@ -57,17 +58,17 @@ impl Recording {
         let io_error = |error| RecordingError::Io { path: path.to_owned(), error };
         let mut input = plain(path).map_err(io_error)?;
         let separator = match options.separator {
-            Some(separator) => separator,
+            Some(separator) => Some(separator),
             None => guess_separator(input.fill_buf().map_err(io_error)?),
         };
-        let mut reader = ReaderBuilder::new().delimiter(separator).has_headers(false).flexible(true).from_reader(input);
+        let mut source = Source::new(input, separator);
         let mut rows = Vec::new();
-        let mut record = ByteRecord::new();
-        while rows.len() < LOOK_AHEAD && read(&mut reader, &mut record, path, rows.len() as u64 + 1)? {
-            rows.push(texts(&record));
+        let mut cells = Vec::new();
+        while rows.len() < LOOK_AHEAD && source.read(&mut cells, path, rows.len() as u64 + 1)? {
+            rows.push(cells.clone());
         }
         let first = rows.first().ok_or_else(|| RecordingError::Empty { path: path.to_owned() })?;
-        let (header, has_header) = header_of(first, separator != b',');
+        let (header, has_header) = header_of(first, separator != Some(b','));
         if has_header {
             rows.remove(0);
         }
@@ -77,10 +78,10 @@ impl Recording {
         let columns = Columns::find(&header, &rows, separator, options)?;
         Ok(Self {
             origin: path.to_owned(),
-            reader,
+            source,
             columns,
             ahead: rows.into(),
-            record,
+            cells,
             row: Row::default(),
             unreadable: 0,
         })
@@ -99,15 +100,15 @@ impl Recording {
     pub fn next_row(&mut self) -> Result<Option<&Row>, RecordingError> {
         self.row.number += 1;
         if let Some(ahead) = self.ahead.pop_front() {
-            self.fill(|place| ahead.get(place).map(|text| text.as_str().into()));
+            self.fill(|place| ahead.get(place).map(String::as_str));
             return Ok(Some(&self.row));
         }
-        let mut record = std::mem::take(&mut self.record);
-        let more = read(&mut self.reader, &mut record, &self.origin, self.row.number)?;
+        let mut cells = std::mem::take(&mut self.cells);
+        let more = self.source.read(&mut cells, &self.origin, self.row.number)?;
         if more {
-            self.fill(|place| record.get(place).map(String::from_utf8_lossy));
+            self.fill(|place| cells.get(place).map(String::as_str));
         }
-        self.record = record;
+        self.cells = cells;
         Ok(more.then_some(&self.row))
     }
 
@@ -116,12 +117,12 @@ impl Recording {
         self.unreadable
     }
 
-    fn fill<'c>(&mut self, text: impl Fn(usize) -> Option<std::borrow::Cow<'c, str>>) {
+    fn fill<'c>(&mut self, text: impl Fn(usize) -> Option<&'c str>) {
         let Columns { channel_places, time_place, decimal_comma, .. } = &self.columns;
         self.row.values.clear();
         for &place in channel_places {
             let value = match text(place) {
-                Some(text) => cell::number(&text, *decimal_comma).unwrap_or_else(|| {
+                Some(text) => cell::number(text, *decimal_comma).unwrap_or_else(|| {
                     self.unreadable += 1;
                     f64::NAN
                 }),
@@ -132,8 +133,8 @@ impl Recording {
         self.row.label.clear();
         match time_place.and_then(text) {
             Some(text) => {
-                self.row.time = cell::time(&text);
-                self.row.label.push_str(&text);
+                self.row.time = cell::time(text);
+                self.row.label.push_str(text);
             }
             None => {
                 self.row.time = None;
@@ -157,8 +158,51 @@ fn plain(path: &Path) -> io::Result<Box<dyn BufRead>> {
     Ok(input)
 }
 
+/// Where rows come from.
+enum Source {
+    Table(csv::Reader<Box<dyn BufRead>>, ByteRecord),
+    /// One column without any separator: a line is a row, an empty one too.
+    Lines(Box<dyn BufRead>, Vec<u8>),
+}
+
+impl Source {
+    fn new(input: Box<dyn BufRead>, separator: Option<u8>) -> Self {
+        match separator {
+            Some(separator) => {
+                let mut builder = ReaderBuilder::new();
+                builder.delimiter(separator).has_headers(false).flexible(true);
+                Self::Table(builder.from_reader(input), ByteRecord::new())
+            }
+            None => Self::Lines(input, Vec::new()),
+        }
+    }
+
+    /// The next row's cells; `false` at the end.
+    fn read(&mut self, cells: &mut Vec<String>, path: &Path, row: u64) -> Result<bool, RecordingError> {
+        cells.clear();
+        match self {
+            Self::Table(reader, record) => {
+                let broken = |error| RecordingError::Broken { path: path.to_owned(), row, error };
+                let more = reader.read_byte_record(record).map_err(broken)?;
+                if more {
+                    cells.extend(record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()));
+                }
+                Ok(more)
+            }
+            Self::Lines(input, line) => {
+                line.clear();
+                let io_error = |error| RecordingError::Io { path: path.to_owned(), error };
+                let read = input.read_until(b'\n', line).map_err(io_error)?;
+                let text = String::from_utf8_lossy(line);
+                cells.push(text.trim().trim_matches('"').to_owned());
+                Ok(read > 0)
+            }
+        }
+    }
+}
+
 /// The separator that the first line has most of, outside of quotes.
-fn guess_separator(start: &[u8]) -> u8 {
+fn guess_separator(start: &[u8]) -> Option<u8> {
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let mut quoted = false;
     let mut counts = [0usize; SEPARATORS.len()];
@@ -168,21 +212,8 @@ fn guess_separator(start: &[u8]) -> u8 {
             counts[index] += 1;
         }
     }
-    let most = (0..SEPARATORS.len()).rev().max_by_key(|&index| counts[index]).unwrap_or(0);
-    SEPARATORS[most]
-}
-
-fn read(
-    reader: &mut csv::Reader<Box<dyn BufRead>>,
-    record: &mut ByteRecord,
-    path: &Path,
-    row: u64,
-) -> Result<bool, RecordingError> {
-    reader.read_byte_record(record).map_err(|error| RecordingError::Broken { path: path.to_owned(), row, error })
-}
-
-fn texts(record: &ByteRecord) -> Vec<String> {
-    record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect()
+    let most = (0..SEPARATORS.len()).rev().max_by_key(|&index| counts[index])?;
+    (counts[most] > 0).then_some(SEPARATORS[most])
 }
 
 const BUFFER: usize = 64 * 1024;
@@ -221,7 +252,10 @@ mod tests {
             "time\ta\tb\n1767225600\t1\t2.5\n1767225601\t3\t\n",
         ] {
             let (columns, rows) = rows(content, &ReadOptions::default()).unwrap();
-            assert_eq!((columns.channels.as_slice(), columns.time.as_deref()), (&["a".into(), "b".into()][..], Some("time")));
+            assert_eq!(
+                (columns.channels.as_slice(), columns.time.as_deref()),
+                (&["a".into(), "b".into()][..], Some("time"))
+            );
             assert_eq!(rows[0].values, [1.0, 2.5]);
             assert!(rows[1].values[1].is_nan());
             assert_eq!(rows[1].time.unwrap().as_second() - rows[0].time.unwrap().as_second(), 1);

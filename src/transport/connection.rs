@@ -43,11 +43,19 @@ pub(super) struct Connection {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    Waiting { until: Duration },
-    Connecting { drop_session: bool },
-    Online { since: Duration },
+    Waiting {
+        until: Duration,
+    },
+    Connecting {
+        drop_session: bool,
+    },
+    Online {
+        since: Duration,
+    },
     /// Connected only to have the broker drop the session.
-    Dropping { since: Duration },
+    Dropping {
+        since: Duration,
+    },
     Closed,
 }
 
@@ -442,7 +450,9 @@ impl Connection {
             Cure::DropSession => {
                 self.drop_session = true;
                 self.metrics.sessions_dropped += 1;
-                let reason = format!("{what}, three times in a row; set a limit in the broker (mosquitto: `message_size_limit`)");
+                let reason = format!(
+                    "{what}, three times in a row; set a limit in the broker (mosquitto: `message_size_limit`)"
+                );
                 self.events.push_back(LinkEvent::SessionDropped { reason });
             }
             Cure::RaiseLimit => self.metrics.limit_raised += 1,

@@ -224,8 +224,12 @@ enum Step {
     Confirm(usize),
     Message,
     Ack(usize),
-    Break { poison: bool },
-    Connect { session_present: bool },
+    Break {
+        poison: bool,
+    },
+    Connect {
+        session_present: bool,
+    },
     Wait(u64),
 }
 
@@ -278,7 +282,11 @@ impl World {
             }
         }
         prop_assert!(connection.metrics().outstanding <= 4);
-        prop_assert_eq!(connection.metrics().outstanding, self.given.len(), "an entry is neither on its way nor answered");
+        prop_assert_eq!(
+            connection.metrics().outstanding,
+            self.given.len(),
+            "an entry is neither on its way nor answered"
+        );
         Ok(())
     }
 

@@ -336,7 +336,12 @@ impl LinkEvents {
     }
 }
 
-fn obey(connection: &mut Connection, command: Option<Command>, now: Duration, farewells: &mut Vec<oneshot::Sender<()>>) {
+fn obey(
+    connection: &mut Connection,
+    command: Option<Command>,
+    now: Duration,
+    farewells: &mut Vec<oneshot::Sender<()>>,
+) {
     match command {
         Some(Command::Tracked(entry, publication)) => connection.publish_tracked(entry, publication),
         Some(Command::Now(publication, qos)) => connection.publish_now(publication, qos),

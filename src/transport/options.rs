@@ -81,7 +81,9 @@ pub enum OptionsError {
         why: String,
     },
     /// Filter that no broker takes.
-    #[error("subscription {0:?}: expected a topic filter such as `plant/+/telemetry` or `plant/#`, at most 65535 bytes, QoS 0 or 1")]
+    #[error(
+        "subscription {0:?}: expected a topic filter such as `plant/+/telemetry` or `plant/#`, at most 65535 bytes, QoS 0 or 1"
+    )]
     Filter(String),
 }
 
@@ -140,8 +142,7 @@ impl LinkOptions {
             return Err(OptionsError::Queue);
         }
         if let Some(will) = &self.will {
-            check_publication(will, LONGEST)
-                .map_err(|why| OptionsError::Will { topic: will.topic.clone(), why })?;
+            check_publication(will, LONGEST).map_err(|why| OptionsError::Will { topic: will.topic.clone(), why })?;
         }
         let works = |(filter, qos): &&(String, Qos)| is_filter(filter) && *qos != Qos::ExactlyOnce;
         match self.subscriptions.iter().find(|subscription| !works(subscription)) {

@@ -7,8 +7,8 @@
 use std::{io::ErrorKind, net::Ipv6Addr, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Incoming, LastWill, MqttOptions, Outgoing, Publish, QoS, StateError,
-    SubscribeFilter, SubscribeReasonCode, mqttbytes,
+    AsyncClient, ConnectionError, Event, EventLoop, Incoming, LastWill, MqttOptions, Outgoing, Publish, QoS,
+    StateError, SubscribeFilter, SubscribeReasonCode, mqttbytes,
 };
 
 use super::{
@@ -80,8 +80,9 @@ impl Sender {
                 publish.pkid = *packet;
                 client.try_ack(&publish)
             }
-            Request::Subscribe(filters) => client
-                .try_subscribe_many(filters.iter().map(|(filter, qos)| SubscribeFilter::new(filter.clone(), wire(*qos)))),
+            Request::Subscribe(filters) => client.try_subscribe_many(
+                filters.iter().map(|(filter, qos)| SubscribeFilter::new(filter.clone(), wire(*qos))),
+            ),
             Request::Publish { publication, qos, .. } => {
                 let payload = publication.payload.clone();
                 client.try_publish(&publication.topic, wire(*qos), publication.retain, payload)
@@ -117,9 +118,10 @@ pub(super) fn tell(event: Event, now: Duration, connection: &mut Connection) {
 pub(super) fn fault(error: &ConnectionError, options: &LinkOptions) -> Fault {
     let broker = format!("broker {}:{}", options.host, options.port);
     let io = |kind: ErrorKind| match kind {
-        ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof => {
-            Fault::HungUp
-        }
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::UnexpectedEof => Fault::HungUp,
         _ => Fault::Other(format!("{broker}: {error}")),
     };
     match error {

@@ -29,15 +29,21 @@ impl MadeUp {
     pub fn new(channels: usize, cadence: SignedDuration, rows: usize) -> Self {
         let mut random = ChaCha8Rng::seed_from_u64(channels as u64);
         let start: Timestamp = "2026-03-01T00:00:00Z".parse().expect("a time");
-        let times = (0..rows).map(|row| (start + cadence * i32::try_from(row).expect("few rows")).to_string()).collect();
+        let times =
+            (0..rows).map(|row| (start + cadence * i32::try_from(row).expect("few rows")).to_string()).collect();
         let gains: Vec<f64> = (0..channels).map(|_| random.random_range(0.2..1.5)).collect();
         let values = |row: usize| {
             let load = (row as f64 * std::f64::consts::TAU / 40.0).sin();
             let noise = |random: &mut ChaCha8Rng| (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
-            let value = |(channel, gain): (usize, &f64)| 5.0 * (channel + 1) as f64 + gain * load + 0.5 * noise(&mut random);
+            let value =
+                |(channel, gain): (usize, &f64)| 5.0 * (channel + 1) as f64 + gain * load + 0.5 * noise(&mut random);
             gains.iter().enumerate().map(value).collect()
         };
-        Self { times, channels: (1..=channels).map(|n| format!("ch{n:02}")).collect(), rows: (0..rows).map(values).collect() }
+        Self {
+            times,
+            channels: (1..=channels).map(|n| format!("ch{n:02}")).collect(),
+            rows: (0..rows).map(values).collect(),
+        }
     }
 
     /// Writes it down.

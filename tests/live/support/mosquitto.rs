@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use serde_json::Value;
 pub struct Mosquitto {
     pub port: u16,
     process: Child,
+    credentials: Vec<String>,
     _folder: tempfile::TempDir,
 }
 
@@ -33,15 +35,17 @@ impl Mosquitto {
     }
 
     pub fn start_on(port: u16) -> Self {
+        // Queues are as large as a test needs; everything else is as Debian ships it.
+        let rest = "allow_anonymous true\nmax_queued_messages 100000\nset_tcp_nodelay true\n";
+        Self::start_with(port, &format!("listener {port} 127.0.0.1\n{rest}"))
+    }
+
+    /// With a whole configuration, which must listen to this port.
+    pub fn start_with(port: u16, text: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("mosquitto.conf");
-        // Queues are as large as a test needs; everything else is as Debian ships it.
-        std::fs::write(
-            &config,
-            format!("listener {port} 127.0.0.1\nallow_anonymous true\nmax_queued_messages 100000\nset_tcp_nodelay true\n"),
-        )
-        .unwrap();
-        let binary = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| std::path::Path::new(path).exists());
+        std::fs::write(&config, text).unwrap();
+        let binary = ["/usr/sbin/mosquitto", "/usr/bin/mosquitto"].into_iter().find(|path| Path::new(path).exists());
         let binary = binary.expect("mosquitto is installed by tests/run");
         let process = Command::new(binary)
             .args(["-c", config.to_str().unwrap()])
@@ -50,7 +54,18 @@ impl Mosquitto {
             .spawn()
             .unwrap();
         wait_for("mosquitto to listen", Duration::from_secs(10), || TcpStream::connect(("127.0.0.1", port)).is_ok());
-        Self { port, process, _folder: folder }
+        Self { port, process, credentials: Vec::new(), _folder: folder }
+    }
+
+    /// From here on messages are published and subscribed to by this user.
+    pub fn log_in(&mut self, user: &str, password: &str) {
+        self.credentials = ["-u", user, "-P", password].map(str::to_owned).to_vec();
+    }
+
+    fn client(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1"]).args(&self.credentials);
+        command
     }
 
     pub fn url(&self) -> String {
@@ -58,11 +73,8 @@ impl Mosquitto {
     }
 
     pub fn subscribe(&self, filter: &str) -> Subscriber {
-        let mut process = Command::new("mosquitto_sub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-v", "-t", filter])
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process =
+            self.client("mosquitto_sub").args(["-v", "-t", filter]).stdout(Stdio::piped()).spawn().unwrap();
         let output = BufReader::new(process.stdout.take().unwrap());
         let (sender, lines) = channel();
         std::thread::spawn(move || {
@@ -82,22 +94,14 @@ impl Mosquitto {
 
     /// Publishes one message with `mosquitto_pub`, byte for byte.
     pub fn publish(&self, topic: &str, payload: &[u8]) {
-        let mut process = Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-s"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = self.client("mosquitto_pub").args(["-t", topic, "-s"]).stdin(Stdio::piped()).spawn().unwrap();
         process.stdin.take().unwrap().write_all(payload).unwrap();
         assert!(process.wait().unwrap().success());
     }
 
     /// Publishes many messages on one topic, one a line.
     pub fn publish_lines(&self, topic: &str, lines: &str) {
-        let mut process = Command::new("mosquitto_pub")
-            .args(["-h", "127.0.0.1", "-p", &self.port.to_string(), "-q", "1", "-t", topic, "-l"])
-            .stdin(Stdio::piped())
-            .spawn()
-            .unwrap();
+        let mut process = self.client("mosquitto_pub").args(["-t", topic, "-l"]).stdin(Stdio::piped()).spawn().unwrap();
         process.stdin.take().unwrap().write_all(lines.as_bytes()).unwrap();
         assert!(process.wait().unwrap().success());
     }

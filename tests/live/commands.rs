@@ -1,20 +1,12 @@
 //! An operator with nothing but `mosquitto_pub` and `mosquitto_sub` takes an alarm through its whole life.
 
-#[path = "support/gateway.rs"]
-mod gateway;
-#[path = "support/mosquitto.rs"]
-mod mosquitto;
-#[path = "support/schema.rs"]
-mod schema;
-#[path = "support/wobble.rs"]
-mod wobble;
-
 use std::time::Duration;
 
-use gateway::Setup;
-use mosquitto::{Mosquitto, Subscriber};
+use crate::support::gateway::Setup;
+use crate::support::mosquitto::{Mosquitto, Subscriber};
+use crate::support::schema;
+use crate::support::wobble::lines;
 use serde_json::{Value, json};
-use wobble::lines;
 
 struct Operator {
     broker: Mosquitto,
@@ -34,7 +26,9 @@ impl Operator {
 
     fn state(&mut self, state: &str) -> Value {
         let state = Value::from(state);
-        self.subscriber.wait("the state", |heard| heard.topic.ends_with("/m/event") && heard.payload["state"] == state).payload
+        self.subscriber
+            .wait("the state", |heard| heard.topic.ends_with("/m/event") && heard.payload["state"] == state)
+            .payload
     }
 
     fn telemetry(&self, rows: std::ops::Range<u64>, moved: f64) {
@@ -64,13 +58,17 @@ fn an_alarm_is_acknowledged_shelved_suppressed_and_replayed_by_hand() {
     let again = operator.command("ack", json!({ "id": "c-2", "operator": "m.ito", "episode": raised["id"] }));
     assert_eq!(again, acknowledged, "the same command gives the same answer");
 
-    let shelved =
-        operator.command("shelve", json!({ "id": "c-3", "operator": "m.ito", "duration": "1h", "reason": "spare pump" }));
+    let shelved = operator
+        .command("shelve", json!({ "id": "c-3", "operator": "m.ito", "duration": "1h", "reason": "spare pump" }));
     assert_eq!(shelved["state"], "shelved");
     let event = operator.subscriber.on("/m/event").last().unwrap().clone();
     schema::assert_valid("alarm", &event);
-    assert_eq!((&event["state"], &event["reason"], &event["operator"]), (&json!("shelved"), &json!("spare pump"), &json!("m.ito")));
-    let endless = operator.command("shelve", json!({ "id": "c-4", "operator": "m.ito", "duration": "31d", "reason": "r" }));
+    assert_eq!(
+        (&event["state"], &event["reason"], &event["operator"]),
+        (&json!("shelved"), &json!("spare pump"), &json!("m.ito"))
+    );
+    let endless =
+        operator.command("shelve", json!({ "id": "c-4", "operator": "m.ito", "duration": "31d", "reason": "r" }));
     assert_eq!(endless["ok"], false);
     let back = operator.command("unshelve", json!({ "id": "c-5", "operator": "m.ito" }));
     assert_eq!(back["state"], "acknowledged", "as it was before");
@@ -92,7 +90,8 @@ fn an_alarm_is_acknowledged_shelved_suppressed_and_replayed_by_hand() {
 
     let unreadable = "not json";
     operator.broker.publish("wheeltapper/v1/g1/m/cmd/ack", unreadable.as_bytes());
-    let answer = operator.subscriber.wait("an answer to nonsense", |heard| heard.topic.ends_with("/cmd/ack/result")).payload;
+    let answer =
+        operator.subscriber.wait("an answer to nonsense", |heard| heard.topic.ends_with("/cmd/ack/result")).payload;
     schema::assert_valid_part("command", "result", &answer);
     assert_eq!((&answer["id"], &answer["ok"]), (&Value::Null, &json!(false)));
     assert_eq!(gateway.stop(), Some(0));

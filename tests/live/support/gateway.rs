@@ -15,10 +15,15 @@ pub struct Setup {
 impl Setup {
     /// A configuration for a broker on this port, with more keys at its end.
     pub fn new(port: u16, more: &str) -> Self {
+        Self::with_mqtt(port, "", more)
+    }
+
+    /// The same with more keys of the broker's table.
+    pub fn with_mqtt(port: u16, mqtt: &str, more: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let config = folder.path().join("wheeltapper.toml");
         let text = format!(
-            "gateway = \"g1\"\nstate_dir = {:?}\nmodels = {:?}\n[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n\
+            "gateway = \"g1\"\nstate_dir = {:?}\nmodels = {:?}\n[mqtt]\nhost = \"127.0.0.1\"\nport = {port}\n{mqtt}\
              [[input]]\ntopic = \"plant/{{machine}}/telemetry\"\n\
              [[input]]\ntopic = \"values/{{machine}}/{{channel}}\"\nformat = \"value\"\n{more}",
             folder.path().join("state"),

@@ -1,14 +1,11 @@
 //! Every command of the README does what it is there for.
 
-#[path = "support/mosquitto.rs"]
-mod mosquitto;
-
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use mosquitto::Mosquitto;
+use crate::support::mosquitto::Mosquitto;
 
 #[test]
 fn every_command_of_the_readme_works_in_an_empty_folder() {
@@ -20,7 +17,8 @@ fn every_command_of_the_readme_works_in_an_empty_folder() {
     let broker = Mosquitto::start();
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("pump.csv"), recording()).unwrap();
-    let config = block(&readme, "toml").replace("host = \"127.0.0.1\"", &format!("host = \"127.0.0.1\"\nport = {}", broker.port));
+    let config = block(&readme, "toml")
+        .replace("host = \"127.0.0.1\"", &format!("host = \"127.0.0.1\"\nport = {}", broker.port));
     std::fs::write(folder.path().join("wheeltapper.toml"), config).unwrap();
 
     let mut subscriber = broker.subscribe("wheeltapper/v1/#");
@@ -51,7 +49,7 @@ fn the_demo_raises_an_alarm_with_advice_within_thirty_seconds_and_ends_by_itself
         return;
     }
     let output = Command::new(env!("CARGO_BIN_EXE_wheeltapper"))
-        .args(["demo", "--seconds", "30", "--port", &mosquitto::free_port().to_string()])
+        .args(["demo", "--seconds", "30", "--port", &crate::support::mosquitto::free_port().to_string()])
         .output()
         .unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
@@ -104,7 +102,8 @@ fn recording() -> String {
     for t in 0..800u32 {
         let noise = |salt: u32| f64::from((t * 7919 + salt * 104_729) % 1009) / 504.5 - 1.0;
         let time = jiff::Timestamp::from_second(1_790_000_000 + i64::from(t)).unwrap();
-        writeln!(text, "{time},{:.3},{:.3},{:.3},0", 30.0 + noise(1), 4.0 + 0.1 * noise(2), 12.0 + 0.5 * noise(3)).unwrap();
+        writeln!(text, "{time},{:.3},{:.3},{:.3},0", 30.0 + noise(1), 4.0 + 0.1 * noise(2), 12.0 + 0.5 * noise(3))
+            .unwrap();
     }
     text
 }

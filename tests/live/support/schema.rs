@@ -12,7 +12,6 @@ pub fn assert_valid(schema: &str, payload: &Value) {
 }
 
 /// The same against one definition of a schema.
-#[allow(dead_code, reason = "not every test that shares this module sends commands")]
 pub fn assert_valid_part(schema: &str, definition: &str, payload: &Value) {
     if let Some(mut schema) = read(schema) {
         schema["$ref"] = Value::String(format!("#/$defs/{definition}"));

@@ -1,0 +1,16 @@
+//! The built binary against real brokers: everything here starts what it needs on free ports of the loopback.
+
+mod commands;
+mod mosquitto_dropin;
+mod readme;
+mod service;
+mod whole_way;
+
+mod support {
+    pub mod gateway;
+    pub mod mosquitto;
+    #[path = "../../support/rig.rs"]
+    pub mod rig;
+    pub mod schema;
+    pub mod wobble;
+}
