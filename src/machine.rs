@@ -11,10 +11,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, MachineFacts, Recommendation};
-use crate::alarm::{Action, Alarm, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition};
+use crate::alarm::{
+    Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition,
+};
 use crate::assessment::{Diagnosis, SymptomTable, diagnose};
 use crate::clock::Now;
-use crate::detection::{self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, Role};
+use crate::detection::{
+    self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, DetectorMemory, Role,
+};
 use crate::manipulation::{Fault, Limits, Sample};
 use crate::models::{InferenceError, Model};
 use crate::notation::sha256_hex;
@@ -56,6 +60,24 @@ pub struct Fitted {
     /// The time between two samples.
     pub cadence: Duration,
     pub calibration: Calibration,
+}
+
+/// What a machine remembers between two samples: with it, it goes on after a restart as if there had been none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Of the profile; see [`Profile::fingerprint`].
+    pub fingerprint: String,
+    /// The channels, in the order of the samples.
+    pub channels: Vec<Name>,
+    alarm: AlarmMemory,
+    held: Vec<Held>,
+    phase: PhaseMemory,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+enum PhaseMemory {
+    Learning(Learner),
+    Scoring(DetectorMemory),
 }
 
 /// Which model scores a machine.
@@ -118,13 +140,13 @@ enum Phase {
     Scoring(Box<Detector>),
 }
 
-#[derive(Default)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Learner {
     rows: Vec<Vec<f64>>,
     times: Vec<Timestamp>,
 }
 
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Held {
     value: f64,
     age: u32,
@@ -198,6 +220,36 @@ impl Machine {
     /// Goes on with the alarm as its newest transition left it before a restart.
     pub fn resume(&mut self, standing: Standing) {
         self.alarm.resume(standing);
+    }
+
+    /// What it remembers; `names` are its channels. A calibration of very many rows is not carried along while it is
+    /// learned.
+    pub fn memory(&self, names: &[Name]) -> Option<Memory> {
+        let phase = match &self.phase {
+            Phase::Learning(learner) if learner.rows.is_empty() || learner.rows.len() > MOST_ROWS_CARRIED => {
+                return None;
+            }
+            Phase::Learning(learner) => PhaseMemory::Learning(learner.clone()),
+            Phase::Scoring(detector) => PhaseMemory::Scoring(detector.memory()),
+        };
+        Some(Memory {
+            fingerprint: self.profile.fingerprint(),
+            channels: names.to_vec(),
+            alarm: self.alarm.memory(),
+            held: self.held.clone(),
+            phase,
+        })
+    }
+
+    /// Takes back what it remembered, if it is in the same phase still: what belongs to another is forgotten.
+    pub fn recall(&mut self, memory: Memory) {
+        match (&mut self.phase, memory.phase) {
+            (Phase::Learning(learner), PhaseMemory::Learning(rows)) => *learner = rows,
+            (Phase::Scoring(detector), PhaseMemory::Scoring(memory)) => detector.recall(&memory),
+            _ => return,
+        }
+        self.held = memory.held;
+        self.alarm.recall(memory.alarm);
     }
 
     /// Takes the newest sample; `names` are its channels, in its order.
@@ -415,5 +467,7 @@ const DEFAULT_CADENCE: Duration = Duration::from_secs(1);
 const HOLD: u32 = 10;
 /// Fewer rows than this tell nothing, however long they span.
 const FEWEST_ROWS: usize = 50;
+/// More rows than these are not written down every few minutes.
+const MOST_ROWS_CARRIED: usize = 4096;
 /// More than this is kept of no machine, however long its calibration is to span.
 pub const MOST_CALIBRATION_ROWS: usize = 100_000;

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use crate::acquisition::{Format, Name, Rejection, Rejections, TopicPattern, decode_json, decode_value};
 use crate::clock::Now;
-use crate::machine::{Announcement, Machine, Observation};
+use crate::machine::{Announcement, Machine, Memory, Observation};
 use crate::manipulation::{Aligner, Alignment, Arrival, Channels, Fault, Sample};
 
 /// Where telemetry comes from.
@@ -115,6 +115,15 @@ impl<M: MachineMaker> Plant<M> {
     pub fn pass_time(&mut self, now: Now) -> Vec<(Name, Announcement)> {
         let told = |watched: &mut Watched| Some((watched.machine.name().clone(), watched.machine.pass_time(now)?));
         self.machines.values_mut().filter_map(told).collect()
+    }
+
+    /// What every machine remembers.
+    pub fn memories(&self) -> Vec<(Name, Memory)> {
+        let memory = |watched: &Watched| {
+            let names = watched.aligner.channels().names();
+            Some((watched.machine.name().clone(), watched.machine.memory(names)?))
+        };
+        self.machines.values().filter_map(memory).collect()
     }
 
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {

@@ -382,7 +382,11 @@ fn broken_packages() -> Vec<Breakage> {
         ("a channel too few", |it| it.edit_manifest(LAST_CHANNEL, ""), "Impossible to unify"),
         ("a window too short", |it| it.edit_manifest("window = 61", "window = 30"), "the manifest allows"),
         ("a window too long", |it| it.edit_manifest("window = 61", "window = 500"), "of at least 500 columns"),
-        ("a window beyond reason", |it| it.edit_manifest("window = 61", "window = 4000000"), "at most 32768 values fit"),
+        (
+            "a window beyond reason",
+            |it| it.edit_manifest("window = 61", "window = 4000000"),
+            "at most 32768 values fit",
+        ),
         ("no window", |it| it.edit_manifest("window = 61", "window = 0"), "must not be empty"),
         ("another input", |it| it.edit_manifest("input = \"x\"", "input = \"z\""), "inputs are [\"x\"]"),
         ("another output", |it| it.edit_manifest("output = \"y\"", "output = \"z\""), "outputs are [\"y\"]"),

@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 /// When a score is an alarm's condition. Delays are counted in samples, so that a recording played at any speed, and a
 /// clock that steps, lead to the same alarms.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -32,6 +34,16 @@ impl Default for ConditionSettings {
     }
 }
 
+/// Where a condition stands between two samples.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ConditionMemory {
+    holds: bool,
+    run: u32,
+    collapsed: u32,
+    peak: f64,
+    limit: f64,
+}
+
 /// Follows a score and tells whether the alarm's condition holds: on-delay, deadband, off-delay and re-arming.
 #[derive(Clone, Debug)]
 pub struct Condition {
@@ -54,6 +66,19 @@ impl Condition {
     /// A condition that was already met before a restart.
     pub fn resumed(settings: ConditionSettings, peak: f64) -> Self {
         Self { holds: true, peak, ..Self::new(settings) }
+    }
+
+    pub fn memory(&self) -> ConditionMemory {
+        let Self { holds, run, collapsed, peak, limit, .. } = *self;
+        ConditionMemory { holds, run, collapsed, peak, limit }
+    }
+
+    /// Takes back where it stood, unless the alarm has been told since that it stands elsewhere.
+    pub fn recall(&mut self, memory: ConditionMemory) {
+        let ConditionMemory { holds, run, collapsed, peak, limit } = memory;
+        if holds == self.holds {
+            *self = Self { settings: self.settings, holds, run, collapsed, peak, limit };
+        }
     }
 
     /// Takes the newest score and tells whether the condition holds now.

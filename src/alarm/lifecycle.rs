@@ -1,8 +1,9 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
 
-use super::{Class, Condition, ConditionSettings, Severity, State, Transition};
+use super::{Class, Condition, ConditionMemory, ConditionSettings, Severity, State, Transition};
 use crate::acquisition::Name;
 
 /// How a machine's alarm behaves.
@@ -30,6 +31,13 @@ pub struct Alarm {
 
 /// The newest transition of a machine: all that an alarm needs to go on after a restart.
 pub type Standing = Transition;
+
+/// What an alarm remembers besides its newest transition.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct AlarmMemory {
+    condition: ConditionMemory,
+    suppressed: bool,
+}
 
 /// What a person does to an alarm.
 #[derive(Clone, Debug, PartialEq)]
@@ -86,6 +94,20 @@ impl Alarm {
         };
         self.suppressed = standing.state == State::Suppressed;
         self.standing = Some(standing);
+    }
+
+    /// Where its condition stands, and whether the machine is suppressed.
+    pub fn memory(&self) -> AlarmMemory {
+        AlarmMemory { condition: self.condition.memory(), suppressed: self.suppressed }
+    }
+
+    /// Takes that back after a restart, behind [`Alarm::resume`], which knows the newest transition.
+    pub fn recall(&mut self, memory: AlarmMemory) {
+        self.condition.recall(memory.condition);
+        // With an open episode its own state tells whether it is suppressed.
+        if self.state() == State::Normal {
+            self.suppressed = memory.suppressed;
+        }
     }
 
     /// Takes over from an alarm whose machine was fitted anew.

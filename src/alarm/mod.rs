@@ -6,6 +6,6 @@ mod condition;
 mod lifecycle;
 mod transition;
 
-pub use condition::{Condition, ConditionSettings};
-pub use lifecycle::{Action, Alarm, AlarmSettings, Deed, Refusal, ShelfLife, Standing};
+pub use condition::{Condition, ConditionMemory, ConditionSettings};
+pub use lifecycle::{Action, Alarm, AlarmMemory, AlarmSettings, Deed, Refusal, ShelfLife, Standing};
 pub use transition::{Class, Severity, State, Transition};

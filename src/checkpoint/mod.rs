@@ -4,6 +4,8 @@
 
 mod atomic;
 mod calibrations;
+mod memories;
 
 pub use atomic::write_atomically;
 pub use calibrations::{Calibrations, CheckpointError, Found};
+pub use memories::Memories;

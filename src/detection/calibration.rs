@@ -308,6 +308,18 @@ impl Residuals {
         Ok(Some(&self.residual))
     }
 
+    /// The newest scaled value of each of the network's channels.
+    pub fn column(&self) -> &[f32] {
+        &self.column
+    }
+
+    /// Takes such a column back.
+    pub fn recall(&mut self, column: &[f32]) {
+        if column.len() == self.column.len() {
+            self.column.copy_from_slice(column);
+        }
+    }
+
     /// The place in the network of a scored channel.
     pub fn network_place(&self, scored: usize) -> Option<usize> {
         self.scored[scored]

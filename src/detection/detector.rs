@@ -1,3 +1,5 @@
+use serde::{Deserialize, Serialize};
+
 use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
 use super::mewma::Mewma;
 use super::{Contribution, Direction};
@@ -24,6 +26,20 @@ struct Network {
     chart: Mewma,
     /// The weight of the channels' own chart beside this one's, which has 1.
     unexplained: f64,
+}
+
+/// What a detector remembers of the past: with it, it goes on after a restart as if there had been none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectorMemory {
+    channel_chart: Vec<f64>,
+    network: Option<NetworkMemory>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct NetworkMemory {
+    chart: Vec<f64>,
+    column: Vec<f32>,
+    denoiser: Vec<f32>,
 }
 
 /// What one sample said.
@@ -75,6 +91,27 @@ impl Detector {
         let quality = believed as f64 / self.channels.len().max(1) as f64;
         let score = self.score()?;
         Ok(Judgement { score, quality, fault })
+    }
+
+    pub fn memory(&self) -> DetectorMemory {
+        DetectorMemory {
+            channel_chart: self.channel_chart.memory(),
+            network: self.network.as_ref().map(|network| NetworkMemory {
+                chart: network.chart.memory(),
+                column: network.residuals.column().to_vec(),
+                denoiser: network.denoiser.memory(),
+            }),
+        }
+    }
+
+    /// Takes back what a detector with the same calibration remembered.
+    pub fn recall(&mut self, memory: &DetectorMemory) {
+        self.channel_chart.recall(&memory.channel_chart);
+        if let (Some(network), Some(memory)) = (&mut self.network, &memory.network) {
+            network.chart.recall(&memory.chart);
+            network.residuals.recall(&memory.column);
+            network.denoiser.recall(&memory.denoiser);
+        }
     }
 
     /// The parts of the score that are on.

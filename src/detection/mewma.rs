@@ -56,6 +56,18 @@ impl Mewma {
         (t2 / self.fitted.limit).sqrt()
     }
 
+    /// What it remembers of the past.
+    pub fn memory(&self) -> Vec<f64> {
+        self.smoothed.to_vec()
+    }
+
+    /// Takes back what it remembered; what belongs to another chart is left alone.
+    pub fn recall(&mut self, memory: &[f64]) {
+        if memory.len() == self.smoothed.len() && memory.iter().all(|value| value.is_finite()) {
+            self.smoothed.assign(&ArrayView1::from(memory));
+        }
+    }
+
     /// Each channel's smoothed deviation from the centre.
     pub fn deviation(&self, place: usize) -> f64 {
         self.deviation[place]

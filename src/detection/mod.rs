@@ -11,7 +11,7 @@ mod mewma;
 
 pub use calibration::{Calibration, CalibrationError, ChannelProfile, Part, Role};
 pub use contribution::{Contribution, Direction};
-pub use detector::{Detector, Judgement};
+pub use detector::{Detector, DetectorMemory, Judgement};
 
 /// How a score is made, constants and all: a calibration is of no use to another recipe.
 pub const RECIPE: &str = "standardise clip 30; MEWMA lambda 0.08 ridge 1e-3, limit 4 x the 0.99 quantile of T2 cross-fitted \

@@ -11,7 +11,7 @@ use super::pipeline::{Parts, Pipeline, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
-use crate::checkpoint::Calibrations;
+use crate::checkpoint::{Calibrations, Memories};
 use crate::config::Config;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
@@ -57,7 +57,13 @@ impl Daemon {
         let bounds = Bounds { machines: config.max_machines, payload: config.mqtt.max_payload };
         let known: Vec<Name> =
             config.machines.iter().map(|(name, _)| name.clone()).chain(standings.keys().cloned()).collect();
-        let mut plant = Plant::new(config.inputs.clone(), bounds, workshop.with_standings(standings));
+        let memories = Memories::in_state_dir(&config.state_dir);
+        let remembered = memories.load().unwrap_or_else(|why| {
+            warn!(why, "what machines remembered was put aside; their charts start empty");
+            HashMap::new()
+        });
+        let workshop = workshop.with_standings(standings).with_memories(remembered);
+        let mut plant = Plant::new(config.inputs.clone(), bounds, workshop);
         for name in &known {
             plant.add(name);
         }
@@ -70,7 +76,8 @@ impl Daemon {
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
-        let pipeline = Pipeline::new(Parts { plant, outbox, link, voice, calibrations, heart: heart.clone() });
+        let pipeline =
+            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, heart: heart.clone() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let pipeline = thread::Builder::new()

@@ -10,7 +10,7 @@ use super::Workshop;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
-use crate::checkpoint::Calibrations;
+use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::{Ledger, Order, Reply, Verb, Wish};
 use crate::machine::{Announcement, Fitted, Trouble};
@@ -31,6 +31,7 @@ pub(super) struct Pipeline {
     link: LinkHandle,
     voice: Voice,
     calibrations: Calibrations,
+    memories: Memories,
     heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
@@ -62,6 +63,7 @@ pub(super) struct Parts {
     pub link: LinkHandle,
     pub voice: Voice,
     pub calibrations: Calibrations,
+    pub memories: Memories,
     /// Beats while the pipeline goes on.
     pub heart: Heartbeat,
 }
@@ -84,13 +86,14 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, heart } = parts;
         Self {
             plant,
             outbox,
             link,
             voice,
             calibrations,
+            memories,
             heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),
@@ -119,6 +122,9 @@ impl Pipeline {
                     ticks += 1;
                     self.heart.beat();
                     self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
+                    if ticks.is_multiple_of(TICKS_A_CHECKPOINT) {
+                        self.remember();
+                    }
                 }
                 event = events.recv() => {
                     let Some(event) = event else { break };
@@ -133,6 +139,7 @@ impl Pipeline {
             }
         }
         self.settle();
+        self.remember();
         self.close().await;
     }
 
@@ -273,6 +280,13 @@ impl Pipeline {
             self.tell_status();
         }
         self.settle();
+    }
+
+    /// Writes down what every machine remembers.
+    fn remember(&mut self) {
+        if let Err(error) = self.memories.save(&self.plant.memories()) {
+            warn!(%error, "what machines remember is not kept; after a restart their charts would start empty");
+        }
     }
 
     /// After a lost session, announces every machine's newest state and the newest events again.
@@ -452,6 +466,8 @@ impl Consequences {
 /// How often samples that wait are looked at.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SECOND: u64 = 10;
+/// Five minutes: often enough for charts that remember a minute, rare enough for flash.
+const TICKS_A_CHECKPOINT: u64 = 3000;
 /// Messages that share one fsync.
 const BATCH: usize = 256;
 /// Transitions that are announced again after the broker lost the session.

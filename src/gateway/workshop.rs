@@ -9,7 +9,7 @@ use crate::alarm::Standing;
 use crate::assessment::SymptomTable;
 use crate::checkpoint::{Calibrations, Found};
 use crate::config::{Config, Kind};
-use crate::machine::{Machine, Profile};
+use crate::machine::{Machine, Memory, Profile};
 use crate::manipulation::{Alignment, Channels};
 use crate::models::Model;
 use crate::plant::MachineMaker;
@@ -36,6 +36,7 @@ pub struct Workshop {
     symptoms: Arc<SymptomTable>,
     calibrations: Calibrations,
     standings: HashMap<Name, Standing>,
+    memories: HashMap<Name, Memory>,
 }
 
 impl Workshop {
@@ -46,12 +47,18 @@ impl Workshop {
             symptoms: Arc::new(stock.library.symptoms(None)),
             stock,
             standings: HashMap::new(),
+            memories: HashMap::new(),
         }
     }
 
     /// Where the alarms of machines stood before a restart.
     pub fn with_standings(self, standings: HashMap<Name, Standing>) -> Self {
         Self { standings, ..self }
+    }
+
+    /// What machines remembered before a restart.
+    pub fn with_memories(self, memories: HashMap<Name, Memory>) -> Self {
+        Self { memories, ..self }
     }
 
     pub fn profile(&self, name: &Name) -> Profile {
@@ -113,7 +120,16 @@ impl MachineMaker for Workshop {
         if let Some(standing) = self.standings.remove(name) {
             machine.resume(standing);
         }
-        let channels = of_calibration.unwrap_or(if of_kind.is_empty() { Channels::default() } else { of_kind });
+        let mut channels = of_calibration.unwrap_or(if of_kind.is_empty() { Channels::default() } else { of_kind });
+        let fingerprint = machine.profile().fingerprint();
+        if let Some(memory) = self.memories.remove(name).filter(|memory| memory.fingerprint == fingerprint) {
+            if channels.is_empty() {
+                channels = Channels::seen(memory.channels.iter().cloned());
+            }
+            if channels.names() == memory.channels {
+                machine.recall(memory);
+            }
+        }
         (machine, alignment, channels)
     }
 }

@@ -26,6 +26,13 @@ impl Channels {
         channels
     }
 
+    /// Channels that were seen before; more may come.
+    pub fn seen(names: impl IntoIterator<Item = Name>) -> Self {
+        let mut channels = Self::fixed(names);
+        channels.fixed = false;
+        channels
+    }
+
     /// From here on no new channel is taken.
     pub fn fix(&mut self) {
         self.fixed = true;

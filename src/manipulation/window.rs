@@ -55,6 +55,11 @@ impl Window {
         }
     }
 
+    /// All values, column by column, oldest first.
+    pub fn values(&self) -> impl Iterator<Item = f32> {
+        self.ring.iter().copied()
+    }
+
     pub fn clear(&mut self) {
         self.ring.clear();
         self.held = 0;

@@ -6,6 +6,12 @@ pub trait Denoiser: Send {
     /// same time, `[channels]`; `None` until it has seen as many columns as one output depends on.
     fn push(&mut self, column: &[f32]) -> Result<Option<&[f32]>, InferenceError>;
 
+    /// The columns that it would need to go on after a restart, `[time][channels]`, oldest first.
+    fn memory(&self) -> Vec<f32>;
+
+    /// Takes such columns back, in place of whatever it has seen.
+    fn recall(&mut self, memory: &[f32]);
+
     /// Forgets every column.
     fn reset(&mut self);
 

@@ -55,6 +55,17 @@ impl Denoiser for WindowDenoiser {
         Ok(Some(&self.output))
     }
 
+    fn memory(&self) -> Vec<f32> {
+        self.window.values().collect()
+    }
+
+    fn recall(&mut self, memory: &[f32]) {
+        self.window.clear();
+        for column in memory.chunks_exact(self.output.len()) {
+            self.window.push(column);
+        }
+    }
+
     fn reset(&mut self) {
         self.window.clear();
     }

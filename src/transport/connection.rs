@@ -103,6 +103,8 @@ pub(super) enum Fault {
 pub(super) struct Released {
     pub tracked: usize,
     pub untracked: usize,
+    /// At QoS 0: they take none of the broker's window.
+    pub unconfirmed: usize,
 }
 
 impl Connection {
@@ -277,7 +279,10 @@ impl Connection {
         if self.takes_publications() {
             self.requests.push_back(Request::Publish { entry: None, publication, qos });
         } else {
-            self.released.untracked += 1;
+            match qos {
+                Qos::AtMostOnce => self.released.unconfirmed += 1,
+                Qos::AtLeastOnce | Qos::ExactlyOnce => self.released.untracked += 1,
+            }
             self.metrics.untracked_lost += 1;
         }
     }
@@ -326,7 +331,7 @@ impl Connection {
                 return;
             }
             match self.requests.pop_front() {
-                Some(Request::Publish { qos: Qos::AtMostOnce, .. }) => self.released.untracked += 1,
+                Some(Request::Publish { qos: Qos::AtMostOnce, .. }) => self.released.unconfirmed += 1,
                 Some(Request::Publish { entry, .. }) => self.outstanding.requested(Sent { entry, since: now }),
                 Some(Request::Subscribe(filters)) => self.subscriptions.requested(now, &filters),
                 Some(Request::Ack { .. } | Request::Disconnect) | None => {}
@@ -405,21 +410,23 @@ impl Connection {
 
     fn drop_publications(&mut self) {
         let queued = std::mem::take(&mut self.requests).into_iter().filter_map(|request| match request {
-            Request::Publish { entry, .. } => Some(entry),
+            Request::Publish { entry, qos, .. } => Some((entry, qos)),
             Request::Ack { .. } | Request::Subscribe(_) | Request::Disconnect => None,
         });
-        let sent = self.outstanding.take().into_iter().map(|sent| sent.entry);
-        let (mut lost, mut untracked) = (Vec::new(), 0);
-        for entry in sent.chain(queued) {
-            match entry {
-                Some(entry) => lost.push(entry),
-                None => untracked += 1,
+        let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
+        let (mut lost, mut untracked, mut unconfirmed) = (Vec::new(), 0, 0);
+        for (entry, qos) in sent.chain(queued) {
+            match (entry, qos) {
+                (Some(entry), _) => lost.push(entry),
+                (None, Qos::AtMostOnce) => unconfirmed += 1,
+                (None, Qos::AtLeastOnce | Qos::ExactlyOnce) => untracked += 1,
             }
         }
         self.released.tracked += lost.len();
         self.released.untracked += untracked;
+        self.released.unconfirmed += unconfirmed;
         self.metrics.handed_back += lost.len() as u64;
-        self.metrics.untracked_lost += untracked as u64;
+        self.metrics.untracked_lost += (untracked + unconfirmed) as u64;
         if !lost.is_empty() {
             lost.sort_unstable();
             self.events.push_back(LinkEvent::Lost(lost));

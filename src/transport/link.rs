@@ -79,6 +79,7 @@ struct Shared {
     tracked_limit: usize,
     untracked: AtomicUsize,
     untracked_limit: usize,
+    unconfirmed: AtomicUsize,
     largest: usize,
 }
 
@@ -97,6 +98,7 @@ impl Link {
             tracked_limit: tracked_limit(options.inflight),
             untracked: AtomicUsize::new(0),
             untracked_limit: usize::from(options.inflight / 4).max(1),
+            unconfirmed: AtomicUsize::new(0),
             largest: options.max_payload,
         });
         let (metrics_tx, metrics) = watch::channel(LinkMetrics::default());
@@ -268,7 +270,11 @@ impl LinkHandle {
     /// # Errors
     /// The publication, if it was not taken.
     pub fn publish_now(&self, publication: Publication, qos: Qos) -> Result<(), Refusal> {
-        let publication = self.admit(publication, &self.shared.untracked, self.shared.untracked_limit)?;
+        let (count, limit) = match qos {
+            Qos::AtMostOnce => (&self.shared.unconfirmed, UNCONFIRMED),
+            Qos::AtLeastOnce | Qos::ExactlyOnce => (&self.shared.untracked, self.shared.untracked_limit),
+        };
+        let publication = self.admit(publication, count, limit)?;
         self.send(Command::Now(publication, qos))
     }
 
@@ -359,6 +365,7 @@ fn release(shared: &Shared, connection: &mut Connection) {
     let released = connection.take_released();
     shared.tracked.fetch_sub(released.tracked, Relaxed);
     shared.untracked.fetch_sub(released.untracked, Relaxed);
+    shared.unconfirmed.fetch_sub(released.unconfirmed, Relaxed);
 }
 
 /// Jitter needs no better source than the seed that the standard library draws for its hash maps.
@@ -370,5 +377,7 @@ fn random() -> f64 {
 /// Bytes of messages that wait for the consumer.
 const QUEUED_BYTES: usize = 8 << 20;
 /// Looked at again this often, whatever happens.
+/// Publications at QoS 0 that may wait for the socket.
+const UNCONFIRMED: usize = 2048;
 const IDLE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -1,5 +1,6 @@
 //! The whole way through a real broker: telemetry in, scores and alarms with advice out.
 
+use std::io::Write;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -85,6 +86,33 @@ fn the_same_recording_gives_the_same_scores_live_and_through_score_bit_for_bit()
         assert_eq!(same.count(), live.len(), "bit for bit for {machine}");
         assert!(live.iter().flatten().count() > 800);
     }
+}
+
+#[test]
+fn a_restart_in_the_middle_of_learning_and_of_scoring_changes_no_score() {
+    let broker = Mosquitto::start();
+    let setup = Setup::new(broker.port, EVERY_SCORE);
+    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/+/score");
+    let parts = [0..150, 150..500, 500..900];
+    for part in parts.clone() {
+        let gateway = setup.run();
+        let messages = part.map(|t| ("plant/m/telemetry".to_owned(), lines(t..t + 1, 0.0)));
+        // The broker holds back what comes before the gateway is there.
+        std::thread::sleep(Duration::from_millis(700));
+        publish_in_turn(broker.port, messages);
+        subscriber.drain(Duration::from_secs(1));
+        assert_eq!(gateway.stop(), Some(0));
+    }
+    let live: Vec<Option<f64>> = subscriber.on("/m/score").map(|score| score["score"].as_f64()).collect();
+    let mut recording = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+    writeln!(recording, "a,b,c").unwrap();
+    for t in 0..900 {
+        writeln!(recording, "{},{},{}", wobble(t, 1), wobble(t, 2), wobble(t, 3)).unwrap();
+    }
+    let offline = score_column(recording.path(), &[]);
+    assert_eq!(live.len(), 900);
+    assert_eq!(live.iter().flatten().count(), 500, "it learned from the first 400, across a restart");
+    assert!(live.iter().zip(&offline).all(|(live, offline)| live.map(f64::to_bits) == offline.map(f64::to_bits)));
 }
 
 #[test]
