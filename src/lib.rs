@@ -12,7 +12,7 @@
 //! | [`acquisition`] | data acquisition | topic and bytes → readings of named channels |
 //! | [`manipulation`] | data manipulation | readings → aligned [`Sample`](manipulation::Sample)s → fixed-capacity windows |
 //! | [`models`] | – | a package folder → a verified [`Denoiser`](models::Denoiser) |
-//! | [`detection`] | state detection | samples → one [`Score`](detection::Score), where 1.0 is the limit, with contributions |
+//! | [`detection`] | state detection | samples → one score, where 1.0 is the limit, with contributions ([`Judgement`](detection::Judgement)) |
 //! | [`alarm`] | state detection | scores and commands → [`Transition`](alarm::Transition)s of an ISA-18.2 life cycle |
 //! | [`assessment`] | health assessment | contributions → a diagnosis |
 //! | [`advisory`] | advisory generation | a diagnosis and its playbook → a recommendation with sources |
@@ -26,6 +26,7 @@
 //! | room | what it keeps |
 //! |---|---|
 //! | [`config`] | the gateway's TOML file and the kinds' profiles, parsed into types that cannot be wrong |
+//! | [`clock`], [`notation`] | both clocks as one value; how durations, sizes, hashes and TOML are written |
 //! | [`recording`] | delimited files of telemetry, read row by row |
 //! | [`outbox`], [`checkpoint`] | what must survive a power cut, each format described beside its code |
 //! | [`transport`] | rumqttc and its traps behind one door |

@@ -70,8 +70,9 @@ pub struct Memory {
     /// The channels, in the order of the samples.
     pub channels: Vec<Name>,
     alarm: AlarmMemory,
+    newest: Option<Timestamp>,
     held: Vec<Held>,
-    phase: PhaseMemory,
+    phase: Option<PhaseMemory>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,6 +98,10 @@ pub struct Machine {
     held: Vec<Held>,
     /// The newest sample with short gaps filled.
     filled: Vec<f64>,
+    /// The stamp of the newest sample.
+    newest: Option<Timestamp>,
+    /// What was said about the newest transition; it goes on standing when a person changes the alarm's state.
+    told: Option<Told>,
 }
 
 /// What one sample led to.
@@ -126,13 +131,19 @@ pub enum Trouble {
     Inference(#[from] InferenceError),
 }
 
+/// What is said about an alarm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Told {
+    pub contributions: Vec<Contribution>,
+    pub diagnosis: Diagnosis,
+    pub recommendation: Option<Recommendation>,
+}
+
 /// A transition with everything that is said about it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Announcement {
     pub transition: Transition,
-    pub contributions: Vec<Contribution>,
-    pub diagnosis: Diagnosis,
-    pub recommendation: Option<Recommendation>,
+    pub told: Told,
 }
 
 enum Phase {
@@ -199,7 +210,7 @@ impl Machine {
     /// A machine that has yet to learn what is normal.
     pub fn learning(name: Name, profile: Profile) -> Self {
         let alarm = Alarm::new(name.clone(), profile.alarm_settings(profile.cadence.unwrap_or(DEFAULT_CADENCE)));
-        Self { name, profile, phase: Phase::Learning(Learner::default()), alarm, held: Vec::new(), filled: Vec::new() }
+        Self::new(name, profile, Phase::Learning(Learner::default()), alarm)
     }
 
     /// A machine that was calibrated before, for the same profile.
@@ -207,59 +218,64 @@ impl Machine {
         let detector = profile.detector(fitted.calibration)?;
         let settings = profile.alarm_settings(profile.cadence.unwrap_or(fitted.cadence));
         let alarm = Alarm::new(name.clone(), settings);
-        Ok(Self {
-            name,
-            profile,
-            phase: Phase::Scoring(Box::new(detector)),
-            alarm,
-            held: Vec::new(),
-            filled: Vec::new(),
-        })
+        Ok(Self::new(name, profile, Phase::Scoring(Box::new(detector)), alarm))
     }
 
-    /// Goes on with the alarm as its newest transition left it before a restart.
-    pub fn resume(&mut self, standing: Standing) {
+    fn new(name: Name, profile: Profile, phase: Phase, alarm: Alarm) -> Self {
+        Self { name, profile, phase, alarm, held: Vec::new(), filled: Vec::new(), newest: None, told: None }
+    }
+
+    /// Goes on with the alarm as its newest transition left it before a restart, and with what was said about it.
+    pub fn resume(&mut self, standing: Standing, told: Told) {
         self.alarm.resume(standing);
+        self.told = Some(told);
     }
 
     /// What it remembers; `names` are its channels. A calibration of very many rows is not carried along while it is
     /// learned.
-    pub fn memory(&self, names: &[Name]) -> Option<Memory> {
+    pub fn memory(&self, names: &[Name]) -> Memory {
         let phase = match &self.phase {
-            Phase::Learning(learner) if learner.rows.is_empty() || learner.rows.len() > MOST_ROWS_CARRIED => {
-                return None;
-            }
-            Phase::Learning(learner) => PhaseMemory::Learning(learner.clone()),
-            Phase::Scoring(detector) => PhaseMemory::Scoring(detector.memory()),
+            Phase::Learning(learner) if learner.rows.len() > MOST_ROWS_CARRIED => None,
+            Phase::Learning(learner) => Some(PhaseMemory::Learning(learner.clone())),
+            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(detector.memory())),
         };
-        Some(Memory {
+        Memory {
             fingerprint: self.profile.fingerprint(),
             channels: names.to_vec(),
             alarm: self.alarm.memory(),
+            newest: self.newest,
             held: self.held.clone(),
             phase,
-        })
+        }
     }
 
-    /// Takes back what it remembered, if it is in the same phase still: what belongs to another is forgotten.
-    pub fn recall(&mut self, memory: Memory) {
+    /// Takes back what it remembered. Values and charts come back only if `names`, the channels that it has now, and its
+    /// profile and phase are still the same.
+    pub fn recall(&mut self, names: &[Name], memory: Memory) {
+        self.alarm.recall(memory.alarm);
+        if memory.fingerprint != self.profile.fingerprint() || memory.channels != names {
+            return;
+        }
         match (&mut self.phase, memory.phase) {
-            (Phase::Learning(learner), PhaseMemory::Learning(rows)) => *learner = rows,
-            (Phase::Scoring(detector), PhaseMemory::Scoring(memory)) => detector.recall(&memory),
+            (Phase::Learning(learner), Some(PhaseMemory::Learning(rows))) => *learner = rows,
+            (Phase::Scoring(detector), Some(PhaseMemory::Scoring(memory))) => detector.recall(&memory),
             _ => return,
         }
         self.held = memory.held;
-        self.alarm.recall(memory.alarm);
+        self.newest = memory.newest;
     }
 
     /// Takes the newest sample; `names` are its channels, in its order.
     pub fn observe(&mut self, names: &[Name], sample: Sample<'_>, now: Now) -> Observation {
-        self.fill(sample.values);
+        let fault = self.fill(sample.values);
+        let longest_gap = self.longest_gap();
+        let gap = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
+        self.newest = Some(sample.time);
         let mut observation = Observation {
             score: None,
             quality: share_with_value(sample.values),
             holds: self.alarm.holds(),
-            fault: None,
+            fault,
             fitted: None,
             trouble: None,
             announcement: None,
@@ -274,14 +290,15 @@ impl Machine {
                     }
                 }
             }
-            Phase::Scoring(detector) => match detector.observe(&self.filled) {
+            Phase::Scoring(detector) => match detector.observe(&self.filled, gap) {
                 Ok(judgement) => {
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
-                    observation.fault = judgement.fault;
+                    observation.fault = fault.or(judgement.fault);
                     if let Some(score) = judgement.score {
                         let transition = self.alarm.observe(score, sample.time, now.utc);
-                        observation.announcement = transition.map(|transition| Box::new(self.announce(transition)));
+                        observation.announcement =
+                            transition.map(|transition| Box::new(self.announce_anew(transition)));
                         observation.holds = self.alarm.holds();
                     }
                 }
@@ -359,17 +376,31 @@ impl Machine {
         }
     }
 
-    /// Fills short gaps with the newest value: a channel may be slower than its machine, a reading may get lost.
-    fn fill(&mut self, values: &[f64]) {
+    /// Fills short gaps with the newest value that could be believed: a channel may be slower than its machine, a reading may
+    /// get lost. Tells of one that lies outside its physical limits.
+    fn fill(&mut self, values: &[f64]) -> Option<Fault> {
         self.held.resize(values.len(), Held { value: f64::NAN, age: 0 });
         self.filled.resize(values.len(), f64::NAN);
-        for ((held, filled), &value) in self.held.iter_mut().zip(&mut self.filled).zip(values) {
-            *held = match value.is_nan() {
-                true => Held { age: held.age.saturating_add(1), ..*held },
-                false => Held { value, age: 0 },
+        let mut fault = None;
+        for (place, &value) in values.iter().enumerate() {
+            let limits = self.profile.channels.get(place).map(|channel| channel.limits).unwrap_or_default();
+            let possible = !value.is_nan() && limits.allow(value);
+            if !possible && !value.is_nan() {
+                fault = Some(Fault::OutOfRange);
+            }
+            let held = &mut self.held[place];
+            *held = match possible {
+                true => Held { value, age: 0 },
+                false => Held { age: held.age.saturating_add(1), ..*held },
             };
-            *filled = if held.age > HOLD { f64::NAN } else { held.value };
+            self.filled[place] = if held.age > HOLD { f64::NAN } else { held.value };
         }
+        fault
+    }
+
+    /// After a longer time without a sample a load cycle may be anywhere.
+    fn longest_gap(&self) -> Duration {
+        (GAP * self.profile.cadence.unwrap_or(DEFAULT_CADENCE)).max(SHORTEST_GAP)
     }
 
     fn fit(&mut self, names: &[Name]) -> Result<Fitted, Trouble> {
@@ -391,7 +422,7 @@ impl Machine {
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration)?;
         for row in &rows {
-            detector.observe(row)?;
+            detector.observe(row, false)?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
@@ -400,12 +431,22 @@ impl Machine {
         Ok(fitted)
     }
 
-    fn announce(&self, transition: Transition) -> Announcement {
+    /// What samples have led to is told from the newest of them.
+    fn announce_anew(&mut self, transition: Transition) -> Announcement {
         let contributions = self.contributions();
-        let diagnosis = diagnose(&self.profile.symptoms, &contributions);
-        let recommendation =
-            self.profile.library.recommend(&diagnosis, &self.profile.facts, &contributions, transition.score);
-        Announcement { transition, contributions, diagnosis, recommendation }
+        if !contributions.is_empty() {
+            let diagnosis = diagnose(&self.profile.symptoms, &contributions);
+            let recommendation =
+                self.profile.library.recommend(&diagnosis, &self.profile.facts, &contributions, transition.score);
+            self.told = Some(Told { contributions, diagnosis, recommendation });
+        }
+        self.announce(transition)
+    }
+
+    /// What a person or the clock has led to changes nothing about what was said.
+    fn announce(&self, transition: Transition) -> Announcement {
+        let nothing = || Told { contributions: Vec::new(), diagnosis: Diagnosis::default(), recommendation: None };
+        Announcement { transition, told: self.told.clone().unwrap_or_else(nothing) }
     }
 }
 
@@ -418,6 +459,7 @@ impl Learner {
     fn has_enough(&self, length: CalibrationLength) -> bool {
         match length {
             _ if self.rows.len() >= MOST_CALIBRATION_ROWS => true,
+            _ if self.rows.len() * self.rows.last().map_or(0, Vec::len) >= MOST_CALIBRATION_VALUES => true,
             CalibrationLength::Samples(samples) => self.rows.len() >= samples,
             CalibrationLength::Span(span) => {
                 let spanned =
@@ -463,6 +505,9 @@ fn too_early() -> Trouble {
 
 /// Where neither the configuration nor the kind nor the samples tell.
 const DEFAULT_CADENCE: Duration = Duration::from_secs(1);
+/// In cadences.
+const GAP: u32 = 10;
+const SHORTEST_GAP: Duration = Duration::from_secs(5);
 /// For so many samples a channel's newest value stands in for one that is missing.
 const HOLD: u32 = 10;
 /// Fewer rows than this tell nothing, however long they span.
@@ -471,3 +516,5 @@ const FEWEST_ROWS: usize = 50;
 const MOST_ROWS_CARRIED: usize = 4096;
 /// More than this is kept of no machine, however long its calibration is to span.
 pub const MOST_CALIBRATION_ROWS: usize = 100_000;
+/// Nor more values than this: 8 MiB, and a fit that keeps its neighbours waiting for a moment only.
+const MOST_CALIBRATION_VALUES: usize = 1024 * 1024;

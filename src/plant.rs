@@ -121,9 +121,9 @@ impl<M: MachineMaker> Plant<M> {
     pub fn memories(&self) -> Vec<(Name, Memory)> {
         let memory = |watched: &Watched| {
             let names = watched.aligner.channels().names();
-            Some((watched.machine.name().clone(), watched.machine.memory(names)?))
+            (watched.machine.name().clone(), watched.machine.memory(names))
         };
-        self.machines.values().filter_map(memory).collect()
+        self.machines.values().map(memory).collect()
     }
 
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {
@@ -163,8 +163,13 @@ impl<M: MachineMaker> Plant<M> {
         }
         let matching = |input: &Input| input.pattern.captures(message.topic).map(|captures| (input.format, captures));
         let (format, captures) = self.inputs.iter().find_map(matching).ok_or(Rejection::UnknownTopic)?;
-        self.ensure(captures.machine)?;
-        let watched = self.machines.get_mut(captures.machine).ok_or(Rejection::UnknownMachine)?;
+        // A machine comes to be with a message that can be read, not with garbage on a topic.
+        let mut newcomer = match self.machines.contains_key(captures.machine) {
+            true => None,
+            false => Some(self.newcomer(captures.machine)?),
+        };
+        let known = self.machines.get_mut(captures.machine);
+        let watched = newcomer.as_mut().map(|(_, watched)| watched).or(known).ok_or(Rejection::UnknownMachine)?;
         let decoded = match format {
             Format::Json => decode_json(message.payload, &mut watched.aligner),
             Format::Value => {
@@ -180,22 +185,20 @@ impl<M: MachineMaker> Plant<M> {
         }
         let refused = watched.aligner.take_refused();
         let fault = watched.let_go(now, observed).map(as_rejection);
+        self.machines.extend(newcomer);
         for rejection in refused.into_iter().chain(fault) {
             self.refuse(message.topic, rejection);
         }
         Ok(())
     }
 
-    fn ensure(&mut self, name: &str) -> Result<(), Rejection> {
-        if self.machines.contains_key(name) {
-            return Ok(());
-        }
+    fn newcomer(&mut self, name: &str) -> Result<(Name, Watched), Rejection> {
         let name = Name::parse(name).map_err(|_| Rejection::BadName)?;
         if self.machines.len() >= self.most_machines {
             return Err(Rejection::UnknownMachine);
         }
-        self.add(&name);
-        Ok(())
+        let watched = self.make(&name);
+        Ok((name, watched))
     }
 
     fn make(&mut self, name: &Name) -> Watched {

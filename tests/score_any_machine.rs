@@ -153,6 +153,43 @@ fn a_word_where_a_value_should_be_is_a_missing_value_wherever_it_stands() {
 }
 
 #[test]
+fn a_flag_or_a_set_point_or_a_wild_value_in_the_calibration_does_not_blind_the_score() {
+    let quiet = MadeUp::new(4, SECOND, ROWS);
+    type Spoil = fn(usize, &mut Vec<f64>);
+    let spoils: [(&str, Spoil); 5] = [
+        ("a flag early on", |row, values| values[3] = f64::from(u8::from((5..15).contains(&row)))),
+        ("a flag later on", |row, values| values[3] = f64::from(u8::from((350..360).contains(&row)))),
+        ("a set point", |row, values| values[3] = if row < 60 { 50.0 } else { 55.0 }),
+        ("an error code", |row, values| values[3] = if row == 200 { -9999.0 } else { values[3] }),
+        ("a value beyond reason", |row, values| values[3] = if row == 200 { 1e200 } else { values[3] }),
+    ];
+    for (what, spoil) in spoils {
+        let mut made_up = quiet.clone();
+        for (number, row) in made_up.rows.iter_mut().enumerate() {
+            spoil(number, row);
+            if number >= 700 {
+                row[0] += 20.0;
+            }
+        }
+        let folder = Folder::new();
+        let scores = Scores::read(&folder.score(made_up.text(USUAL), &[]));
+        let peak = scores.rows[700..].iter().filter_map(|row| row.score).fold(0.0, f64::max);
+        assert!(peak > 2.0, "{what}: the fault scores {peak}");
+        assert_eq!(scores.episodes().len(), 1, "{what}");
+    }
+}
+
+#[test]
+fn one_wild_reading_is_no_alarm_and_two_that_bear_each_other_out_count() {
+    let mut made_up = MadeUp::new(4, SECOND, ROWS);
+    made_up.rows[700][1] = -9999.0;
+    let folder = Folder::new();
+    assert_eq!(Scores::read(&folder.score(made_up.text(USUAL), &[])).episodes(), []);
+    made_up.rows[700..760].iter_mut().for_each(|row| row[1] = -9999.0);
+    assert_eq!(Scores::read(&folder.score(made_up.text(USUAL), &[])).episodes().len(), 1);
+}
+
+#[test]
 fn a_long_silence_has_rows_without_score_and_raises_nothing() {
     let mut made_up = MadeUp::new(8, THREE_MINUTES, ROWS);
     made_up.rows[600..660].iter_mut().for_each(|row| row.fill(f64::NAN));

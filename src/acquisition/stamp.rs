@@ -23,8 +23,7 @@ pub fn stamp_from_number(number: f64) -> Option<Timestamp> {
     let magnitude = number.abs();
     let nanoseconds = if magnitude < 1e11 {
         // A double holds today's seconds to about a quarter of a microsecond; what lies beyond is noise.
-        let whole = number.trunc();
-        return Timestamp::new(whole as i64, ((number - whole) * 1e6).round() as i32 * 1000).ok();
+        return Timestamp::from_microsecond((number * 1e6).round() as i64).ok();
     } else if magnitude < 1e14 {
         number * 1e6
     } else if magnitude < 1e17 {

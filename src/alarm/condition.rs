@@ -73,10 +73,10 @@ impl Condition {
         ConditionMemory { holds, run, collapsed, peak, limit }
     }
 
-    /// Takes back where it stood, unless the alarm has been told since that it stands elsewhere.
-    pub fn recall(&mut self, memory: ConditionMemory) {
+    /// Takes back where it stood, unless the alarm has told since that it stands elsewhere; a `silent` alarm has told nothing.
+    pub fn recall(&mut self, memory: ConditionMemory, silent: bool) {
         let ConditionMemory { holds, run, collapsed, peak, limit } = memory;
-        if holds == self.holds {
+        if holds == self.holds || silent {
             *self = Self { settings: self.settings, holds, run, collapsed, peak, limit };
         }
     }
@@ -163,13 +163,19 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_the_score_a_condition_needs_its_delay_to_change(scores in proptest::collection::vec(0.0f64..4.0, 0..200)) {
+        fn whatever_the_score_a_condition_needs_its_delay_to_change(scores in proptest::collection::vec(prop_oneof![0.0f64..2.0, 0.0f64..8.0], 0..400)) {
             let settings = ConditionSettings::default();
             let held = follow(scores.iter().copied());
-            for (t, pair) in held.windows(2).enumerate().filter(|(_, pair)| !pair[0] && pair[1]) {
-                prop_assert!(pair[1]);
-                let run = &scores[(t + 2).saturating_sub(settings.raise_after as usize)..t + 2];
-                prop_assert!(run.len() == 5 && run.iter().all(|score| *score > 1.0));
+            for (t, pair) in held.windows(2).enumerate().filter(|(_, pair)| pair[0] != pair[1]) {
+                let last = |samples: u32| &scores[(t + 2).saturating_sub(samples as usize)..t + 2];
+                if pair[1] {
+                    prop_assert!(last(settings.raise_after).len() == 5);
+                    prop_assert!(last(settings.raise_after).iter().all(|score| *score > 1.0));
+                } else {
+                    let cleared = last(settings.clear_after).iter().all(|score| *score < settings.clear_below);
+                    let collapsed = last(settings.collapse_after).iter().all(|score| *score < settings.collapse_limit);
+                    prop_assert!(cleared || collapsed);
+                }
             }
         }
     }

@@ -22,8 +22,10 @@ pub struct Alarm {
     machine: Name,
     settings: AlarmSettings,
     condition: Condition,
-    /// Samples in a row at a higher severity than the episode's.
-    rising: u32,
+    /// Samples in a row at a higher severity than the episode's, and the least of their severities.
+    rising: (u32, Severity),
+    /// The newest score and the stamp of its sample.
+    newest: Option<(f64, Timestamp)>,
     /// The machine is not to alarm at all, e.g. because it is being changed over.
     suppressed: bool,
     standing: Option<Standing>,
@@ -37,6 +39,10 @@ pub type Standing = Transition;
 pub struct AlarmMemory {
     condition: ConditionMemory,
     suppressed: bool,
+    /// Of the newest transition; what follows belongs to it.
+    seq: u64,
+    acknowledged: bool,
+    shelved_until: Option<Timestamp>,
 }
 
 /// What a person does to an alarm.
@@ -81,32 +87,47 @@ pub enum Refusal {
 impl Alarm {
     pub fn new(machine: Name, settings: AlarmSettings) -> Self {
         let condition = Condition::new(settings.condition);
-        Self { machine, settings, condition, rising: 0, suppressed: false, standing: None }
+        let rising = (0, Severity::Critical);
+        Self { machine, settings, condition, rising, newest: None, suppressed: false, standing: None }
     }
 
     /// Goes on where a machine's newest transition, read back after a restart, left it.
     pub fn resume(&mut self, standing: Standing) {
         self.condition = match standing.state {
-            State::Unacknowledged | State::Acknowledged => Condition::resumed(self.settings.condition, standing.score),
-            State::Normal | State::ReturnedUnacknowledged | State::Shelved | State::Suppressed => {
-                Condition::new(self.settings.condition)
+            // What was shelved or suppressed is taken to last until samples say otherwise.
+            State::Unacknowledged | State::Acknowledged | State::Shelved | State::Suppressed => {
+                Condition::resumed(self.settings.condition, standing.score)
             }
+            State::Normal | State::ReturnedUnacknowledged => Condition::new(self.settings.condition),
         };
         self.suppressed = standing.state == State::Suppressed;
         self.standing = Some(standing);
     }
 
-    /// Where its condition stands, and whether the machine is suppressed.
+    /// What it would need besides its newest transition to go on after a restart.
     pub fn memory(&self) -> AlarmMemory {
-        AlarmMemory { condition: self.condition.memory(), suppressed: self.suppressed }
+        let standing = self.standing.as_ref();
+        AlarmMemory {
+            condition: self.condition.memory(),
+            suppressed: self.suppressed,
+            seq: standing.map_or(0, |standing| standing.seq),
+            acknowledged: standing.is_some_and(|standing| standing.acknowledged),
+            shelved_until: standing.and_then(|standing| standing.shelved_until),
+        }
     }
 
     /// Takes that back after a restart, behind [`Alarm::resume`], which knows the newest transition.
     pub fn recall(&mut self, memory: AlarmMemory) {
-        self.condition.recall(memory.condition);
+        let silent = matches!(self.state(), State::Shelved | State::Suppressed);
+        self.condition.recall(memory.condition, silent);
         // With an open episode its own state tells whether it is suppressed.
         if self.state() == State::Normal {
             self.suppressed = memory.suppressed;
+        }
+        // What was done since the newest transition without being one itself.
+        if let Some(standing) = self.standing.as_mut().filter(|standing| standing.seq == memory.seq) {
+            standing.acknowledged = memory.acknowledged;
+            standing.shelved_until = memory.shelved_until;
         }
     }
 
@@ -121,21 +142,26 @@ impl Alarm {
     /// Takes the newest score and tells what changed.
     pub fn observe(&mut self, score: f64, sample_time: Timestamp, now: Timestamp) -> Option<Transition> {
         let holds = self.condition.observe(score);
+        self.newest = Some((score, sample_time));
         let severity = severity_of(score);
         let seen = |state, severity| Change { score, sample_time, ..Change::to(state, severity, now) };
         match (self.state(), holds) {
             (State::Normal | State::ReturnedUnacknowledged, true) if !self.suppressed => {
-                self.rising = 0;
+                self.rising = (0, Severity::Critical);
                 Some(self.change(seen(State::Unacknowledged, severity)))
             }
             (State::Unacknowledged, false) => Some(self.change(seen(State::ReturnedUnacknowledged, self.severity()))),
             (State::Acknowledged, false) => Some(self.change(seen(State::Normal, self.severity()))),
             (state @ (State::Unacknowledged | State::Acknowledged), true) => {
-                self.rising = if severity > self.severity() { self.rising + 1 } else { 0 };
-                let risen = self.rising >= self.settings.condition.raise_after.saturating_mul(SETTLED);
-                risen.then(|| {
-                    self.rising = 0;
-                    self.change(seen(state, severity))
+                let (run, least) = self.rising;
+                self.rising = match severity > self.severity() {
+                    true => (run + 1, least.min(severity)),
+                    false => (0, Severity::Critical),
+                };
+                let (run, least) = self.rising;
+                (run >= self.settings.condition.raise_after.saturating_mul(SETTLED)).then(|| {
+                    self.rising = (0, Severity::Critical);
+                    self.change(seen(state, least))
                 })
             }
             (State::Shelved, _) => self.pass_time(now),
@@ -153,10 +179,12 @@ impl Alarm {
     /// Carries out what a person does. `Ok(None)`: it was so before.
     pub fn act(&mut self, action: &Action, now: Timestamp) -> Result<Option<Transition>, Refusal> {
         let open = self.standing.as_ref().filter(|standing| standing.state != State::Normal);
-        if let (Some(named), Some(open)) = (&action.episode, open)
-            && *named != open.episode
-        {
-            return Err(Refusal::OtherEpisode { named: named.clone(), open: open.episode.clone() });
+        match (&action.episode, open) {
+            (Some(named), Some(open)) if *named != open.episode => {
+                return Err(Refusal::OtherEpisode { named: named.clone(), open: open.episode.clone() });
+            }
+            (Some(_), None) => return Err(Refusal::NoEpisode),
+            _ => {}
         }
         match &action.deed {
             Deed::Suppress { on, reason } => Ok(self.suppress(*on, reason.clone(), action, now)),
@@ -273,8 +301,9 @@ impl Alarm {
         let change = Change::to(state, self.severity(), now);
         let operator = action.map(|action| action.operator.clone());
         match &self.standing {
-            Some(Transition { score, sample_time, acknowledged, .. }) => {
-                Change { score: *score, sample_time: *sample_time, acknowledged: *acknowledged, operator, ..change }
+            Some(standing) => {
+                let (score, sample_time) = self.newest.unwrap_or((standing.score, standing.sample_time));
+                Change { score, sample_time, acknowledged: standing.acknowledged, operator, ..change }
             }
             None => Change { operator, ..change },
         }

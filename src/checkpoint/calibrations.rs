@@ -157,7 +157,7 @@ mod tests {
     }
 
     fn machine() -> Name {
-        Name::parse("../press 1").unwrap_or_else(|_| Name::parse("..press 1").unwrap())
+        Name::parse("..press 1").unwrap()
     }
 
     #[test]

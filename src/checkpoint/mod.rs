@@ -1,6 +1,7 @@
-//! Checkpoints: what a gateway has learned of a machine, on disk, written whole or not at all.
+//! Checkpoints: what a gateway has learned of its machines comes in and comes back after a restart; on disk it stands whole or
+//! not at all.
 //!
-//! The format stands in `FORMAT.md` beside this file. What a calibration means is none of this room's business.
+//! The formats stand in `FORMAT.md` beside this file. It never judges what a calibration says, only whether it is whole.
 
 mod atomic;
 mod calibrations;

@@ -1,4 +1,7 @@
-//! The command line: one file a command. Each reads its arguments, makes one call into the house, prints and exits.
+//! The command line: arguments come in, a printed answer and an exit code go out, one file a command.
+//!
+//! Each command reads its arguments, makes its one call into the house, and prints. No command computes a score, moves an
+//! alarm or knows a payload.
 
 mod calibrate;
 mod check;

@@ -93,7 +93,9 @@ impl Replay {
         if self.rate == 0.0 || step.is_negative() {
             return Duration::ZERO;
         }
-        step.unsigned_abs().div_f64(self.rate)
+        // At a rate so low that a day would be too short the day is the longest pause.
+        let seconds = (step.unsigned_abs().as_secs_f64() / self.rate).min(86_400.0);
+        Duration::from_secs_f64(seconds)
     }
 
     fn message(&self, channels: &[String], row: &Row) -> Vec<u8> {

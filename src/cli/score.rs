@@ -214,8 +214,8 @@ impl Summary {
             from: label(row),
             to: label(row),
             peak: 0.0,
-            contributions: announcement.map(|told| told.contributions.clone()).unwrap_or_default(),
-            recommendation: announcement.and_then(|told| told.recommendation.clone()),
+            contributions: announcement.map(|it| it.told.contributions.clone()).unwrap_or_default(),
+            recommendation: announcement.and_then(|it| it.told.recommendation.clone()),
         }
     }
 

@@ -68,15 +68,21 @@ impl ScorePlot {
                 .margin(10)
                 .x_label_area_size(40)
                 .y_label_area_size(50)
-                .build_cartesian_2d(0..rows, (0.0..highest * 1.05).log_scale().zero_point(0.01).base(10.0))?;
-            chart.configure_mesh().x_desc("row").y_desc("score").light_line_style(WHITE).draw()?;
+                .build_cartesian_2d(0..rows, (LOWEST..highest * 1.2).log_scale())?;
+            chart
+                .configure_mesh()
+                .x_desc("row")
+                .y_desc("score")
+                .y_label_formatter(&|score| format!("{score}"))
+                .light_line_style(WHITE)
+                .draw()?;
             for run in self.points.chunk_by(|one, other| one.holds == other.holds).filter(|run| run[0].holds) {
-                let area = [(run[0].row, 0.0), (run[run.len() - 1].row + 1, highest * 1.05)];
+                let area = [(run[0].row, LOWEST), (run[run.len() - 1].row + 1, highest * 1.2)];
                 chart.draw_series([Rectangle::new(area, RGBColor(214, 69, 65).mix(0.18).filled())])?;
             }
             chart.draw_series(LineSeries::new([(0, 1.0), (rows, 1.0)], RGBColor(214, 69, 65)))?;
             for run in self.points.chunk_by(|one, other| one.score.is_some() == other.score.is_some()) {
-                let line = run.iter().filter_map(|point| Some((point.row, point.score?)));
+                let line = run.iter().filter_map(|point| Some((point.row, point.score?.max(LOWEST))));
                 chart.draw_series(LineSeries::new(line, RGBColor(31, 90, 150)))?;
             }
             root.present()?;
@@ -104,3 +110,5 @@ fn escaped(text: &str) -> String {
 
 /// More points than this cannot be told apart in a picture.
 const MOST_POINTS: usize = 2000;
+/// Scores below this are drawn at the bottom: the scale is logarithmic, as distances from sound are.
+const LOWEST: f64 = 0.03;

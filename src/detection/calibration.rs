@@ -3,7 +3,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mewma::FittedMewma;
 use crate::acquisition::Name;
-use crate::manipulation::{Limits, Plausibility, Scaling};
+use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
 
 /// What is known of a channel beforehand.
@@ -64,6 +64,8 @@ pub enum Part {
     Constant,
     /// Left out: it had a value in less than half of the rows.
     Scarce,
+    /// Left out: it changed in one stretch only, as a set point or a flag does.
+    Sporadic,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +88,8 @@ impl Calibration {
         channels: &[ChannelProfile],
         network: Option<(&mut dyn Denoiser, &Contract)>,
     ) -> Result<Self, CalibrationError> {
+        let believed = believed(rows, channels);
+        let rows = believed.as_slice();
         let channels: Vec<CalibratedChannel> =
             channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
         let scored: Vec<usize> = places_of(&channels, Part::Scored);
@@ -172,6 +176,42 @@ pub enum CalibrationError {
     Inference(#[from] InferenceError),
 }
 
+/// The rows with readings left out that no calibration is to learn from: outside physical limits, or so far from nearly all
+/// others of the channel that one of them would pass for the machine's scatter.
+fn believed(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Vec<Vec<f64>> {
+    let mut believed = rows.to_vec();
+    for (place, channel) in channels.iter().enumerate() {
+        for row in &mut believed {
+            if !(row[place].is_finite() && channel.limits.allow(row[place])) {
+                row[place] = f64::NAN;
+            }
+        }
+        let mut sorted: Vec<f64> = believed.iter().map(|row| row[place]).filter(|value| !value.is_nan()).collect();
+        sorted.sort_by(f64::total_cmp);
+        let (low, high) = (quantile(&sorted, 0.01), quantile(&sorted, 0.99));
+        let reach = FAR * (high - low);
+        if reach > 0.0 && reach.is_finite() {
+            for row in &mut believed {
+                if row[place] < low - reach || row[place] > high + reach {
+                    row[place] = f64::NAN;
+                }
+            }
+        }
+    }
+    believed
+}
+
+/// In how many of four stretches of the rows a channel changes at all.
+fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usize {
+    rows.chunks(rows.len().div_ceil(STRETCHES).max(1))
+        .filter(|stretch| {
+            let values = || stretch.iter().map(|row| row[place]).filter(|value| !value.is_nan());
+            let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(f64::NEG_INFINITY, f64::max));
+            high - low > deviation * LEAST_CHANGE
+        })
+        .count()
+}
+
 fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> CalibratedChannel {
     let values = || rows.iter().map(move |row| row[place]).filter(|value| !value.is_nan());
     let count = values().count();
@@ -182,6 +222,8 @@ fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> Cali
         Part::Scarce
     } else if deviation <= mean.abs() * f64::EPSILON * 16.0 {
         Part::Constant
+    } else if stretches_with_change(rows, place, deviation) < 2 {
+        Part::Sporadic
     } else {
         match profile.role {
             Role::Scored => Part::Scored,
@@ -328,3 +370,8 @@ impl Residuals {
 
 /// Standardised values beyond this say no more than that they are far away.
 const CLIP: f64 = 30.0;
+/// Ranges between the 1 % and the 99 % quantile beyond which a reading of a calibration is not believed.
+const FAR: f64 = 5.0;
+const STRETCHES: usize = 4;
+/// In standard deviations of the channel; less is the last digit of a converter.
+const LEAST_CHANGE: f64 = 1e-3;

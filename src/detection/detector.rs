@@ -15,6 +15,8 @@ pub struct Detector {
     values: Vec<f64>,
     channel_chart: Mewma,
     network: Option<Network>,
+    /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
+    doubted: Vec<bool>,
     /// Of the newest score, in the order of `scored`.
     shares: Vec<f64>,
 }
@@ -69,6 +71,7 @@ impl Detector {
         });
         Self {
             values: vec![f64::NAN; calibration.channels.len()],
+            doubted: vec![false; calibration.channels.len()],
             channels: calibration.channels,
             channel_chart: Mewma::new(calibration.channel_chart),
             network,
@@ -78,14 +81,23 @@ impl Detector {
     }
 
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
-    pub fn observe(&mut self, values: &[f64]) -> Result<Judgement, InferenceError> {
+    ///
+    /// `gap`: so much time went by since the values before that a load cycle may be anywhere; a network starts anew then.
+    pub fn observe(&mut self, values: &[f64], gap: bool) -> Result<Judgement, InferenceError> {
+        if let Some(network) = self.network.as_mut().filter(|_| gap) {
+            network.denoiser.reset();
+        }
         let mut fault = None;
         let mut believed = 0;
         for (place, channel) in self.channels.iter().enumerate() {
             let value = values.get(place).copied().unwrap_or(f64::NAN);
             let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
             fault = fault.or(doubt);
-            self.values[place] = if doubt.is_some() { f64::NAN } else { value };
+            // One wild reading alone would fill the charts for half a minute and pass for a fault of the machine.
+            let wild = ((value - channel.mean) / channel.deviation).abs() > WILD;
+            let borne_out = self.doubted[place];
+            self.doubted[place] = wild;
+            self.values[place] = if doubt.is_some() || (wild && !borne_out) { f64::NAN } else { value };
             believed += usize::from(!self.values[place].is_nan());
         }
         let quality = believed as f64 / self.channels.len().max(1) as f64;
@@ -194,6 +206,8 @@ impl Detector {
     }
 }
 
+/// A reading so many standard deviations away wants a second one to bear it out.
+const WILD: f64 = 12.0;
 /// Scores are multiplied, so none of them may be zero.
 const LEAST: f64 = 1e-9;
 /// Keeps a payload below 64 KiB for any number of channels.

@@ -1,6 +1,6 @@
 //! The little linear algebra that a control chart needs.
 
-use ndarray::{Array1, Array2, ArrayView1};
+use ndarray::{Array1, Array2, ArrayView1, ArrayViewMut2};
 use serde::{Deserialize, Serialize};
 
 /// The inverse of a covariance, `[p, p]`, with what a chart asks of it.
@@ -9,15 +9,29 @@ use serde::{Deserialize, Serialize};
 pub(super) struct Precision(Array2<f64>);
 
 impl Precision {
-    /// Inverts a covariance with a ridge of `ridge` times its own diagonal.
-    ///
-    /// A direction without any variance gets the ridge alone; a covariance that is not positive definite even so is `None`.
-    pub fn of(covariance: &Array2<f64>, ridge: f64) -> Option<Self> {
-        let mut regular = covariance.clone();
-        for variance in regular.diag_mut() {
-            *variance = (*variance * (1.0 + ridge)).max(f64::MIN_POSITIVE);
+    /// Inverts a covariance with `ridge` added to its diagonal; one that is not positive definite even so is `None`.
+    pub fn of(mut covariance: Array2<f64>, ridge: &Array1<f64>) -> Option<Self> {
+        for (variance, ridge) in covariance.diag_mut().iter_mut().zip(ridge) {
+            *variance = (*variance + ridge).max(f64::MIN_POSITIVE);
         }
-        cholesky(regular).map(|factor| Self(inverse(&factor)))
+        factor(&mut covariance).then(|| Self(inverse(&covariance)))
+    }
+
+    /// The deviations at the places of `missing` that make `dᵀ P d` least, the others being as they are: the solution of
+    /// `P_mm d_m = −P_mo d_o`.
+    pub fn settle(&self, missing: &mut MissingBlock, deviation: &mut Array1<f64>) {
+        for (index, &place) in missing.places.iter().enumerate() {
+            deviation[place] = 0.0;
+            missing.solution[index] = 0.0;
+        }
+        for (index, &place) in missing.places.iter().enumerate() {
+            missing.solution[index] = -self.0.row(place).dot(deviation);
+        }
+        let width = missing.places.len();
+        solve(&missing.factor, width, &mut missing.solution);
+        for (index, &place) in missing.places.iter().enumerate() {
+            deviation[place] = missing.solution[index];
+        }
     }
 
     pub fn width(&self) -> usize {
@@ -39,8 +53,59 @@ impl Precision {
     }
 }
 
-/// The lower Cholesky factor of a symmetric positive definite matrix (Golub and Van Loan, algorithm 4.2.1).
-fn cholesky(mut a: Array2<f64>) -> Option<Array2<f64>> {
+/// Channels without a value, with the factor of their block of a precision. Its memory is taken when a channel is missed
+/// for the first time, and the factor is computed anew only when other channels are missing than before.
+#[derive(Default)]
+pub(super) struct MissingBlock {
+    places: Vec<usize>,
+    factored: Vec<usize>,
+    factor: Array2<f64>,
+    solution: Vec<f64>,
+}
+
+impl MissingBlock {
+    pub fn clear(&mut self) {
+        self.places.clear();
+    }
+
+    pub fn push(&mut self, place: usize) {
+        self.places.push(place);
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.places.is_empty()
+    }
+
+    /// Makes the factor fit the places.
+    pub fn factor_for(&mut self, precision: &Precision) {
+        if self.places == self.factored {
+            return;
+        }
+        let width = precision.width();
+        if self.factor.nrows() < width {
+            self.factor = Array2::zeros((width, width));
+            self.solution = vec![0.0; width];
+        }
+        for (i, &row) in self.places.iter().enumerate() {
+            for (j, &column) in self.places.iter().enumerate() {
+                self.factor[[i, j]] = precision.0[[row, column]];
+            }
+        }
+        let count = self.places.len();
+        let mut block = self.factor.slice_mut(ndarray::s![..count, ..count]);
+        // A block of a positive definite matrix is one too.
+        factor_view(&mut block);
+        self.factored.clone_from(&self.places);
+    }
+}
+
+/// Puts the lower Cholesky factor of a symmetric matrix in its place (Golub and Van Loan, algorithm 4.2.1); `false` if it is
+/// not positive definite.
+fn factor(a: &mut Array2<f64>) -> bool {
+    factor_view(&mut a.view_mut())
+}
+
+fn factor_view(a: &mut ArrayViewMut2<'_, f64>) -> bool {
     let width = a.nrows();
     for j in 0..width {
         for k in 0..j {
@@ -51,7 +116,7 @@ fn cholesky(mut a: Array2<f64>) -> Option<Array2<f64>> {
         }
         let pivot = a[[j, j]];
         if !(pivot > 0.0 && pivot.is_finite()) {
-            return None;
+            return false;
         }
         let root = pivot.sqrt();
         for i in j..width {
@@ -61,7 +126,19 @@ fn cholesky(mut a: Array2<f64>) -> Option<Array2<f64>> {
             a[[i, j]] = 0.0;
         }
     }
-    Some(a)
+    true
+}
+
+/// Solves `L Lᵀ x = b` in place, with the leading block of `factor`.
+fn solve(factor: &Array2<f64>, width: usize, x: &mut [f64]) {
+    for i in 0..width {
+        let known: f64 = (0..i).map(|k| factor[[i, k]] * x[k]).sum();
+        x[i] = (x[i] - known) / factor[[i, i]];
+    }
+    for i in (0..width).rev() {
+        let known: f64 = (i + 1..width).map(|k| factor[[k, i]] * x[k]).sum();
+        x[i] = (x[i] - known) / factor[[i, i]];
+    }
 }
 
 /// `(L Lᵀ)⁻¹`, column by column.
@@ -69,17 +146,10 @@ fn inverse(factor: &Array2<f64>) -> Array2<f64> {
     let width = factor.nrows();
     let mut inverse = Array2::zeros((width, width));
     for column in 0..width {
-        let mut x = Array1::<f64>::zeros(width);
+        let mut x = vec![0.0; width];
         x[column] = 1.0;
-        for i in 0..width {
-            let known: f64 = (0..i).map(|k| factor[[i, k]] * x[k]).sum();
-            x[i] = (x[i] - known) / factor[[i, i]];
-        }
-        for i in (0..width).rev() {
-            let known: f64 = (i + 1..width).map(|k| factor[[k, i]] * x[k]).sum();
-            x[i] = (x[i] - known) / factor[[i, i]];
-        }
-        inverse.column_mut(column).assign(&x);
+        solve(factor, width, &mut x);
+        inverse.column_mut(column).assign(&ArrayView1::from(&x));
     }
     inverse
 }
@@ -97,8 +167,9 @@ impl From<Precision> for Rows {
 impl From<Rows> for Precision {
     fn from(rows: Rows) -> Self {
         let width = rows.0.len();
-        // A row of another length than the others is refused where the calibration is read.
-        Self(Array2::from_shape_fn((width, width), |(i, j)| rows.0[i].get(j).copied().unwrap_or(f64::NAN)))
+        // A row of another length than the others is not a number, and so refused where the calibration is read.
+        let whole = |i: usize| rows.0[i].len() == width;
+        Self(Array2::from_shape_fn((width, width), |(i, j)| if whole(i) { rows.0[i][j] } else { f64::NAN }))
     }
 }
 
@@ -113,7 +184,7 @@ mod tests {
         fn a_precision_times_its_covariance_is_one(values in proptest::collection::vec(-3.0f64..3.0, 36)) {
             let factor = Array2::from_shape_vec((6, 6), values).unwrap();
             let covariance = factor.dot(&factor.t()) + Array2::<f64>::eye(6) * 0.1;
-            let precision = Precision::of(&covariance, 0.0).unwrap();
+            let precision = Precision::of(covariance.clone(), &Array1::zeros(6)).unwrap();
             let one = precision.0.dot(&covariance);
             for ((i, j), value) in one.indexed_iter() {
                 prop_assert!((value - f64::from(u8::from(i == j))).abs() < 1e-6);
@@ -124,7 +195,7 @@ mod tests {
     #[test]
     fn channels_that_follow_each_other_exactly_are_kept_apart_by_the_ridge() {
         let covariance = Array2::from_elem((2, 2), 1.0);
-        assert!(Precision::of(&covariance, 0.0).is_none());
-        assert!(Precision::of(&covariance, 1e-3).is_some());
+        assert!(Precision::of(covariance.clone(), &Array1::zeros(2)).is_none());
+        assert!(Precision::of(covariance, &Array1::from_elem(2, 1e-3)).is_some());
     }
 }

@@ -13,7 +13,6 @@ pub use calibration::{Calibration, CalibrationError, ChannelProfile, Part, Role}
 pub use contribution::{Contribution, Direction};
 pub use detector::{Detector, DetectorMemory, Judgement};
 
-/// How a score is made, constants and all: a calibration is of no use to another recipe.
-pub const RECIPE: &str = "standardise clip 30; MEWMA lambda 0.08 ridge 1e-3, limit 4 x the 0.99 quantile of T2 cross-fitted \
-                          in 4 blocks; residual of the kind's network, MEWMA likewise; \
-                          geometric mean, channels weighted by the variance that the network leaves unexplained";
+/// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
+pub const RECIPE: &str =
+    "standardise, MEWMA, four-fold limit, residual of the kind's network, weighted geometric mean; recipe 2";

@@ -13,6 +13,7 @@ use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::config::Config;
+use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
 use crate::publication::{AlarmPayload, Gateway, StatusPayload, Topics};
@@ -103,7 +104,7 @@ impl Daemon {
 }
 
 /// Where each machine's alarm stood when the gateway ended.
-fn standings(outbox: &Outbox) -> HashMap<Name, Standing> {
+fn standings(outbox: &Outbox) -> HashMap<Name, (Standing, Told)> {
     let mut standings = HashMap::new();
     for newest in outbox.newest_states() {
         let name = Name::parse(newest.stream).ok();

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -41,8 +41,12 @@ pub(super) struct Pipeline {
     unacknowledged: Vec<AckToken>,
     ledger: Ledger,
     /// Answers to commands; they go out when what the commands did is on disk.
-    replies: Vec<Publication>,
+    replies: VecDeque<Publication>,
+    /// Machines whose events are asked for again, each from which `seq` on.
+    replays: VecDeque<(Name, u64)>,
     announce_again_at: Vec<Duration>,
+    /// Something was done that no transition tells of.
+    remember_soon: bool,
     /// The disk refuses the outbox, and the log says so.
     degraded: bool,
     status: Status,
@@ -82,6 +86,8 @@ struct Consequences {
     fitted: Vec<(Name, Fitted)>,
     troubles: Vec<(Name, Trouble)>,
     scores: Vec<(Name, Vec<u8>)>,
+    /// Machines with a score published, whatever stood in its way before.
+    scored: Vec<Name>,
 }
 
 impl Pipeline {
@@ -101,8 +107,10 @@ impl Pipeline {
             troubles: BTreeMap::new(),
             unacknowledged: Vec::new(),
             ledger: Ledger::default(),
-            replies: Vec::new(),
+            replies: VecDeque::new(),
+            replays: VecDeque::new(),
             announce_again_at: Vec::new(),
+            remember_soon: false,
             degraded: false,
             status: Status::default(),
         }
@@ -162,7 +170,10 @@ impl Pipeline {
                 self.unacknowledged.extend(ack);
             }
             LinkEvent::Oversize { topic, ack, .. } => {
-                self.refuse(&topic, Rejection::Oversize);
+                match self.voice.topics.command(&topic) {
+                    Some((machine, verb)) => self.obey(machine, verb, b"an oversized payload"),
+                    None => self.refuse(&topic, Rejection::Oversize),
+                }
                 self.unacknowledged.extend(ack);
             }
             LinkEvent::Acknowledged(id) => self.outbox.acknowledged(id),
@@ -214,14 +225,18 @@ impl Pipeline {
             Ok(Order { id, wish }) => match self.ledger.answered(&name, verb, &id) {
                 Some(answer) => answer.to_vec(),
                 None => {
+                    let known = self.plant.machine_mut(name.as_str()).is_some();
                     let reply = self.carry_out(&name, wish, reply.to(Some(id.clone())), now);
                     let answer = reply.to_json();
-                    self.ledger.enter(&name, verb, id, answer.clone());
+                    // What was refused for want of a machine has no effect to be doubled.
+                    if known {
+                        self.ledger.enter(&name, verb, id, answer.clone());
+                    }
                     answer
                 }
             },
         };
-        self.replies.push(Publication { topic, payload: answer, retain: false });
+        self.replies.push_back(Publication { topic, payload: answer, retain: false });
     }
 
     fn carry_out(&mut self, name: &Name, wish: Wish, reply: Reply, now: Now) -> Reply {
@@ -232,8 +247,10 @@ impl Pipeline {
             Wish::Act(action) => match machine.act(&action, now) {
                 Ok(announcement) => {
                     let reply = reply.with(machine.standing());
-                    if let Some(announcement) = announcement {
-                        self.announce(name, announcement);
+                    match announcement {
+                        Some(announcement) => self.announce(name, announcement),
+                        // What is no transition stands nowhere but here.
+                        None => self.remember_soon = true,
                     }
                     reply
                 }
@@ -241,12 +258,10 @@ impl Pipeline {
             },
             Wish::Replay { from_seq } => {
                 let reply = reply.with(machine.standing());
-                let event = self.voice.topics.event(name);
-                let kept = self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == event);
-                self.replies.extend(kept.map(|entry| Publication {
-                    payload: AlarmPayload::replayed(&entry.publication.payload),
-                    ..entry.publication
-                }));
+                if self.replays.len() >= MOST_REPLAYS {
+                    return reply.refusing("as many replays as the gateway takes are under way; ask again in a minute");
+                }
+                self.replays.push_back((name.clone(), from_seq));
                 reply
             }
         }
@@ -277,6 +292,9 @@ impl Pipeline {
             let durability = self.outbox.maintain(now.utc);
             self.tell_durability(&durability);
             self.announce_again(now.steady);
+            if std::mem::take(&mut self.remember_soon) {
+                self.remember();
+            }
             self.tell_status();
         }
         self.settle();
@@ -317,6 +335,9 @@ impl Pipeline {
         }
         for (name, announcement) in consequences.announcements {
             self.announce(&name, announcement);
+        }
+        for name in consequences.scored {
+            self.troubles.remove(&name);
         }
         for (name, payload) in consequences.scores {
             let topic = self.voice.topics.score(&name);
@@ -381,17 +402,26 @@ impl Pipeline {
         self.reply();
     }
 
-    /// Answers commands, as many as the link takes now.
+    /// Answers commands, then publishes what is asked for again, as much as the link takes now.
     fn reply(&mut self) {
-        let mut refused = Vec::new();
-        for reply in self.replies.drain(..) {
-            match self.link.publish_now(reply, Qos::AtLeastOnce) {
-                Err(Refusal::Full(back)) => refused.push(back),
-                // Without a connection nobody waits for an answer any more.
-                Ok(()) | Err(Refusal::Offline(_) | Refusal::Impossible { .. }) => {}
+        while let Some(reply) = self.replies.pop_front() {
+            // Without a connection nobody waits for an answer any more.
+            if let Err(Refusal::Full(back)) = self.link.publish_now(reply, Qos::AtLeastOnce) {
+                self.replies.push_front(back);
+                return;
             }
         }
-        self.replies = refused;
+        while let Some((name, from_seq)) = self.replays.pop_front() {
+            let topic = self.voice.topics.event(&name);
+            for entry in self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == topic) {
+                let payload = AlarmPayload::replayed(&entry.publication.payload);
+                let publication = Publication { payload, ..entry.publication };
+                if let Err(Refusal::Full(_)) = self.link.publish_now(publication, Qos::AtLeastOnce) {
+                    self.replays.push_front((name.clone(), entry.seq));
+                    return;
+                }
+            }
+        }
     }
 
     fn connected(&mut self, session_present: bool) {
@@ -455,6 +485,9 @@ impl Consequences {
         let due = scored.get(name).is_none_or(|last| now.steady.saturating_sub(*last) >= voice.score_every);
         if due {
             let contributions = if observation.score.is_some() { machine.contributions() } else { Vec::new() };
+            if observation.score.is_some() {
+                self.scored.push(name.clone());
+            }
             let judged = Judged { score: observation.score, quality: observation.quality, contributions };
             let payload = ScorePayload::new(&voice.gateway.name, name, time, judged).to_json();
             self.scores.push((name.clone(), payload));
@@ -470,6 +503,8 @@ const TICKS_A_SECOND: u64 = 10;
 const TICKS_A_CHECKPOINT: u64 = 3000;
 /// Messages that share one fsync.
 const BATCH: usize = 256;
+/// Replays that may wait for each other.
+const MOST_REPLAYS: usize = 16;
 /// Transitions that are announced again after the broker lost the session.
 const KEPT_TAIL: usize = 1000;
 /// A reader has to find back to the broker too: at once, soon, or after its longest back-off.

@@ -9,7 +9,7 @@ use crate::alarm::Standing;
 use crate::assessment::SymptomTable;
 use crate::checkpoint::{Calibrations, Found};
 use crate::config::{Config, Kind};
-use crate::machine::{Machine, Memory, Profile};
+use crate::machine::{Machine, Memory, Profile, Told};
 use crate::manipulation::{Alignment, Channels};
 use crate::models::Model;
 use crate::plant::MachineMaker;
@@ -35,7 +35,7 @@ pub struct Workshop {
     /// The faults of a machine of no kind.
     symptoms: Arc<SymptomTable>,
     calibrations: Calibrations,
-    standings: HashMap<Name, Standing>,
+    standings: HashMap<Name, (Standing, Told)>,
     memories: HashMap<Name, Memory>,
 }
 
@@ -52,7 +52,7 @@ impl Workshop {
     }
 
     /// Where the alarms of machines stood before a restart.
-    pub fn with_standings(self, standings: HashMap<Name, Standing>) -> Self {
+    pub fn with_standings(self, standings: HashMap<Name, (Standing, Told)>) -> Self {
         Self { standings, ..self }
     }
 
@@ -117,18 +117,15 @@ impl MachineMaker for Workshop {
         };
         let of_kind = Channels::fixed(profile.channels.iter().map(|channel| channel.name.clone()));
         let (mut machine, of_calibration) = self.machine(name, profile);
-        if let Some(standing) = self.standings.remove(name) {
-            machine.resume(standing);
+        if let Some((standing, told)) = self.standings.remove(name) {
+            machine.resume(standing, told);
         }
         let mut channels = of_calibration.unwrap_or(if of_kind.is_empty() { Channels::default() } else { of_kind });
-        let fingerprint = machine.profile().fingerprint();
-        if let Some(memory) = self.memories.remove(name).filter(|memory| memory.fingerprint == fingerprint) {
-            if channels.is_empty() {
+        if let Some(memory) = self.memories.remove(name) {
+            if channels.is_empty() && memory.fingerprint == machine.profile().fingerprint() {
                 channels = Channels::seen(memory.channels.iter().cloned());
             }
-            if channels.names() == memory.channels {
-                machine.recall(memory);
-            }
+            machine.recall(channels.names(), memory);
         }
         (machine, alignment, channels)
     }

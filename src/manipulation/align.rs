@@ -3,8 +3,8 @@ use std::time::Duration;
 use heapless::deque::Deque;
 use jiff::{SignedDuration, Timestamp};
 
-use super::{Channels, Sample};
-use crate::acquisition::{Rejection, Sink};
+use super::{Channels, MOST_CHANNELS, Sample};
+use crate::acquisition::{Name, Rejection, Sink};
 use crate::clock::Now;
 
 /// How readings become samples.
@@ -34,11 +34,15 @@ pub struct Arrival {
 pub struct Aligner {
     alignment: Alignment,
     channels: Channels,
-    /// For how many samples in a row each channel was not reported.
-    silent: Vec<u32>,
+    /// How each channel is reported.
+    habits: Vec<Habit>,
     /// Whether the set of channels was seen whole at least once.
     settled: bool,
     staged: Row,
+    /// Readings of channels that were never reported before; they become channels only with their message.
+    newcomers: Vec<(Name, Option<f64>)>,
+    /// Readings that came after their sample had gone; they go with the next one.
+    carried: Row,
     /// Why a reading of the staged message was left out.
     refused: Option<Rejection>,
     open: Deque<Row, MOST_OPEN>,
@@ -55,9 +59,11 @@ impl Aligner {
         Self {
             alignment,
             channels,
-            silent: vec![0; width],
+            habits: vec![Habit::default(); width],
             settled,
             staged: Row::new(width),
+            newcomers: Vec::new(),
+            carried: Row::new(width),
             refused: None,
             open: Deque::new(),
             spare: (0..MOST_OPEN).map(|_| Row::new(width)).collect(),
@@ -79,6 +85,7 @@ impl Aligner {
     /// Drops what was staged.
     pub fn drop_staged(&mut self) {
         self.staged.clear();
+        self.newcomers.clear();
         self.refused = None;
     }
 
@@ -89,7 +96,10 @@ impl Aligner {
 
     /// Makes what was staged part of a sample.
     pub fn commit(&mut self, stamp: Option<Timestamp>, arrival: Arrival) -> Result<(), Rejection> {
-        let placed = if self.staged.count == 0 {
+        let admitted = self.admit_newcomers();
+        let placed = if let Err(rejection) = admitted {
+            Err(rejection)
+        } else if self.staged.count == 0 {
             Err(self.refused.take().unwrap_or(Rejection::NoReading))
         } else {
             match stamp {
@@ -113,18 +123,42 @@ impl Aligner {
         self.settled = true;
         self.spare.push(std::mem::replace(&mut self.released, row));
         self.released.widen(self.channels.len());
-        for (silent, reported) in self.silent.iter_mut().zip(&self.released.reported) {
-            *silent = if *reported { 0 } else { silent.saturating_add(1) };
+        for (habit, reported) in self.habits.iter_mut().zip(&self.released.reported) {
+            habit.follow(*reported);
         }
+        self.hand_over_carried();
         if let Some(stamp) = self.released.stamp {
             self.newest_stamp = self.newest_stamp.max(Some(stamp));
         }
         Some((&self.channels, Sample { time: self.released.time, values: &self.released.values }))
     }
 
+    /// Gives the message's new channels their places.
+    fn admit_newcomers(&mut self) -> Result<(), Rejection> {
+        for (name, value) in self.newcomers.drain(..) {
+            let place = self.channels.admit(name);
+            self.habits.resize(self.channels.len(), Habit::default());
+            self.staged.put(place, value)?;
+        }
+        Ok(())
+    }
+
+    /// Readings that came too late for their own sample stand in for a channel that is silent in this one.
+    fn hand_over_carried(&mut self) {
+        if self.carried.count == 0 {
+            return;
+        }
+        for (place, _) in self.carried.reported.iter().enumerate().filter(|(_, reported)| **reported) {
+            if self.released.values[place].is_nan() {
+                self.released.values[place] = self.carried.values[place];
+            }
+        }
+        self.carried.clear();
+    }
+
     fn is_due(&self, now: Now) -> bool {
         let Some(row) = self.open.front() else { return false };
-        if row.closed || self.open.is_full() || (self.settled && row.is_complete(&self.silent)) {
+        if row.closed || self.open.is_full() || (self.settled && row.is_complete(&self.habits)) {
             return true;
         }
         let waited = now.steady.saturating_sub(row.opened);
@@ -145,7 +179,15 @@ impl Aligner {
             && stamp <= newest
             && !self.goes_on_after_a_step_back(stamp, newest, arrival.redelivered)
         {
-            return Err(if stamp == newest { Rejection::Duplicate } else { Rejection::Late });
+            return if stamp < newest {
+                Err(Rejection::Late)
+            } else if self.released.stamp != Some(stamp) || self.released.overlaps(&self.staged) {
+                Err(Rejection::Duplicate)
+            } else {
+                // A part of a sample that has gone already, as a slower sender's is.
+                self.carried.merge(&self.staged);
+                Ok(())
+            };
         }
         self.backwards = None;
         if let Some(row) = self.open.iter_mut().find(|row| row.stamp == Some(stamp)) {
@@ -221,18 +263,22 @@ impl Aligner {
 
 impl Sink for Aligner {
     fn reading(&mut self, channel: &str, value: Option<f64>) -> Result<(), Rejection> {
-        let place = match self.channels.place(channel) {
-            Ok(place) => place,
-            // A machine may report more than is watched; the rest of its message is as good as any.
-            Err(rejection) => {
-                self.refused = Some(rejection);
-                return Ok(());
+        match self.channels.find(channel) {
+            Ok(Some(place)) => return self.staged.put(place, value),
+            Ok(None) if self.newcomers.iter().any(|(name, _)| name.as_str() == channel) => {
+                return Err(Rejection::DuplicateKey);
             }
-        };
-        if place == self.silent.len() {
-            self.silent.push(0);
+            Ok(None) if self.channels.len() + self.newcomers.len() >= MOST_CHANNELS => {
+                self.refused = Some(Rejection::TooManyChannels);
+            }
+            Ok(None) => match Name::parse(channel) {
+                Ok(name) => self.newcomers.push((name, value)),
+                Err(_) => self.refused = Some(Rejection::BadName),
+            },
+            // A machine may report more than is watched; the rest of its message is as good as any.
+            Err(rejection) => self.refused = Some(rejection),
         }
-        self.staged.put(place, value)
+        Ok(())
     }
 }
 
@@ -299,12 +345,41 @@ impl Row {
     }
 
     /// Whether every channel that still reports is in.
-    fn is_complete(&self, silent: &[u32]) -> bool {
-        self.count >= silent.len()
-            || silent
-                .iter()
-                .enumerate()
-                .all(|(place, &silent)| silent >= SILENT || self.reported.get(place).copied().unwrap_or(false))
+    fn is_complete(&self, habits: &[Habit]) -> bool {
+        let reported = |place: usize| self.reported.get(place).copied().unwrap_or(false);
+        self.count >= habits.len()
+            || habits.iter().enumerate().all(|(place, habit)| !habit.is_waited_for() || reported(place))
+    }
+}
+
+/// How a channel is reported: in every sample, or now and then.
+#[derive(Clone, Copy, Debug)]
+struct Habit {
+    /// Samples between its last two reports; 1: every one.
+    every: u32,
+    /// Samples in a row without it.
+    silent: u32,
+}
+
+impl Default for Habit {
+    fn default() -> Self {
+        Self { every: 1, silent: 0 }
+    }
+}
+
+impl Habit {
+    fn follow(&mut self, reported: bool) {
+        if reported {
+            self.every = self.silent + 1;
+            self.silent = 0;
+        } else {
+            self.silent = self.silent.saturating_add(1);
+        }
+    }
+
+    /// Waited for is what comes with every sample; what comes now and then, or has fallen silent, holds nothing up.
+    fn is_waited_for(&self) -> bool {
+        self.every == 1 && self.silent < SILENT
     }
 }
 
@@ -333,7 +408,6 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::acquisition::Name;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -436,6 +510,33 @@ mod tests {
         assert!(samples(&mut aligner, at(2900)).is_empty());
         let late = samples(&mut aligner, at(3000));
         assert_eq!((late.len(), late[0][0], late[0][1].is_nan()), (1, 5.0, true));
+    }
+
+    #[test]
+    fn a_channel_that_comes_now_and_then_delays_nothing_and_is_not_lost() {
+        let mut aligner = aligner();
+        let (mut seen, mut slow) = (Vec::new(), 0);
+        for second in 0..200u64 {
+            message(&mut aligner, &[("a", second as f64)], stamp(second as i64), arrival(second * 1000)).unwrap();
+            seen.extend(samples(&mut aligner, at(second * 1000)));
+            if second % 20 == 5 {
+                let told = message(&mut aligner, &[("b", second as f64)], stamp(second as i64), arrival(second * 1000));
+                assert_eq!(told, Ok(()), "second {second}");
+                slow += 1;
+            }
+        }
+        assert!(seen.len() >= 195, "{} of 200 without waiting", seen.len());
+        let kept = seen.iter().filter(|row| row.get(1).is_some_and(|value| !value.is_nan())).count();
+        assert!(kept >= slow - 1, "{kept} of {slow}");
+    }
+
+    #[test]
+    fn a_message_that_is_refused_leaves_no_channel_behind() {
+        let mut aligner = aligner();
+        aligner.reading("a", Some(1.0)).unwrap();
+        aligner.reading("b", Some(1.0)).unwrap();
+        aligner.drop_staged();
+        assert!(aligner.channels().is_empty());
     }
 
     #[test]

@@ -20,7 +20,7 @@ impl Channels {
     pub fn fixed(names: impl IntoIterator<Item = Name>) -> Self {
         let mut channels = Self::default();
         for name in names {
-            channels.add(name);
+            channels.admit(name);
         }
         channels.fixed = true;
         channels
@@ -38,25 +38,28 @@ impl Channels {
         self.fixed = true;
     }
 
-    /// A channel's place, given to it now if it is new and may be added.
-    pub fn place(&mut self, channel: &str) -> Result<usize, Rejection> {
+    /// A channel's place; `None` where it is new and may be admitted.
+    pub fn find(&mut self, channel: &str) -> Result<Option<usize>, Rejection> {
         let expected = if self.next < self.names.len() { self.next } else { 0 };
         if self.names.get(expected).is_some_and(|name| name.as_str() == channel) {
             self.next = expected + 1;
-            return Ok(expected);
+            return Ok(Some(expected));
         }
         if let Some(&place) = self.places.get(channel) {
             self.next = place + 1;
-            return Ok(place);
+            return Ok(Some(place));
         }
-        if self.fixed {
-            return Err(Rejection::UnknownChannel);
+        if self.fixed { Err(Rejection::UnknownChannel) } else { Ok(None) }
+    }
+
+    /// Gives a channel the next place, or tells the one that it has. Nobody admits more than [`MOST_CHANNELS`].
+    pub fn admit(&mut self, name: Name) -> usize {
+        let next = self.names.len();
+        let place = *self.places.entry(name.clone()).or_insert(next);
+        if place == next {
+            self.names.push(name);
         }
-        if self.names.len() == MOST_CHANNELS {
-            return Err(Rejection::TooManyChannels);
-        }
-        let name = Name::parse(channel).map_err(|_| Rejection::BadName)?;
-        Ok(self.add(name))
+        place
     }
 
     pub fn names(&self) -> &[Name] {
@@ -74,15 +77,6 @@ impl Channels {
     pub fn is_fixed(&self) -> bool {
         self.fixed
     }
-
-    fn add(&mut self, name: Name) -> usize {
-        let next = self.names.len();
-        let place = *self.places.entry(name.clone()).or_insert(next);
-        if place == next {
-            self.names.push(name);
-        }
-        place
-    }
 }
 
 #[cfg(test)]
@@ -92,20 +86,14 @@ mod tests {
     #[test]
     fn a_new_channel_gets_the_next_place_until_the_channels_are_fixed() {
         let mut channels = Channels::default();
-        assert_eq!(channels.place("a"), Ok(0));
-        assert_eq!(channels.place("b"), Ok(1));
-        assert_eq!(channels.place("a"), Ok(0));
-        channels.fix();
-        assert_eq!(channels.place("c"), Err(Rejection::UnknownChannel));
-        assert_eq!(channels.place("x/y"), Err(Rejection::UnknownChannel));
-    }
-
-    #[test]
-    fn a_machine_has_a_bounded_number_of_channels() {
-        let mut channels = Channels::default();
-        for place in 0..MOST_CHANNELS {
-            assert_eq!(channels.place(&format!("c{place}")), Ok(place));
+        assert_eq!(channels.find("a"), Ok(None));
+        for (place, name) in ["a", "b"].into_iter().enumerate() {
+            assert_eq!(channels.admit(Name::parse(name).unwrap()), place);
         }
-        assert_eq!(channels.place("one more"), Err(Rejection::TooManyChannels));
+        channels.fix();
+        for (place, name) in ["a", "b", "a", "a", "b"].map(|name| (usize::from(name == "b"), name)) {
+            assert_eq!(channels.find(name), Ok(Some(place)));
+        }
+        assert_eq!(channels.find("c"), Err(Rejection::UnknownChannel));
     }
 }

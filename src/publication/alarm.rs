@@ -7,7 +7,7 @@ use crate::advisory::Recommendation;
 use crate::alarm::{Class, Severity, Standing, State, Transition};
 use crate::assessment::Diagnosis;
 use crate::detection::Contribution;
-use crate::machine::{Announcement, ModelIdentity};
+use crate::machine::{Announcement, ModelIdentity, Told};
 
 /// Who publishes.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub struct AlarmPayload {
 
 impl AlarmPayload {
     pub fn new(announcement: Announcement, machine: &Name, model: ModelIdentity, gateway: &Gateway) -> Self {
-        let Announcement { transition, contributions, diagnosis, recommendation } = announcement;
+        let Announcement { transition, told: Told { contributions, diagnosis, recommendation } } = announcement;
         Self {
             v: 1,
             id: transition.episode,
@@ -99,16 +99,18 @@ impl AlarmPayload {
         serde_json::from_slice(payload).ok()
     }
 
-    /// The same payload, marked as a later publication of a transition; the rest stays byte for byte.
+    /// The same payload, marked as a later publication of its transition.
     pub fn replayed(payload: &[u8]) -> Vec<u8> {
         let Some(mut payload) = Self::from_json(payload) else { return payload.to_vec() };
         payload.replayed = true;
         payload.to_json()
     }
 
-    /// Where the machine's alarm stands.
-    pub fn standing(self) -> Standing {
-        Transition {
+    /// Where the machine's alarm stands, and what was said about it.
+    pub fn standing(self) -> (Standing, Told) {
+        let told =
+            Told { contributions: self.contributions, diagnosis: self.diagnosis, recommendation: self.recommendation };
+        let standing = Transition {
             episode: self.id,
             seq: self.seq,
             class: self.class,
@@ -122,6 +124,7 @@ impl AlarmPayload {
             shelved_until: self.shelved_until,
             operator: self.operator,
             reason: self.reason,
-        }
+        };
+        (standing, told)
     }
 }

@@ -99,7 +99,7 @@ impl Link {
             untracked: AtomicUsize::new(0),
             untracked_limit: usize::from(options.inflight / 4).max(1),
             unconfirmed: AtomicUsize::new(0),
-            largest: options.max_payload,
+            largest: LARGEST_OUT,
         });
         let (metrics_tx, metrics) = watch::channel(LinkMetrics::default());
         let link = Link {
@@ -377,6 +377,8 @@ fn random() -> f64 {
 /// Bytes of messages that wait for the consumer.
 const QUEUED_BYTES: usize = 8 << 20;
 /// Looked at again this often, whatever happens.
+/// Bytes of a payload that goes out; the contract keeps every one of ours below 64 KiB.
+const LARGEST_OUT: usize = 1 << 20;
 /// Publications at QoS 0 that may wait for the socket.
 const UNCONFIRMED: usize = 2048;
 const IDLE: Duration = Duration::from_secs(1);

@@ -37,6 +37,40 @@ impl Operator {
 }
 
 #[test]
+fn a_restart_forgets_neither_what_was_said_nor_that_an_alarm_is_shelved() {
+    let broker = Mosquitto::start();
+    let setup = Setup::new(broker.port, "");
+    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
+    let gateway = setup.run();
+    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let mut operator = Operator { broker, subscriber };
+    operator.telemetry(0..460, 0.0);
+    operator.telemetry(460..500, 9.0);
+    operator.state("unacknowledged");
+    operator.subscriber.drain(Duration::from_secs(1));
+    let raised = operator.subscriber.on("/m/alarm").last().unwrap().clone();
+    gateway.kill();
+
+    let gateway = setup.run();
+    operator.subscriber.wait("the gateway to be back", |heard| heard.payload["state"] == "online");
+    operator.command("ack", json!({ "id": "c-1", "operator": "m.ito" }));
+    let acknowledged = operator.subscriber.on("/m/alarm").last().unwrap().clone();
+    schema::assert_valid("alarm", &acknowledged);
+    for member in ["contributions", "diagnosis", "recommendation"] {
+        assert_eq!(acknowledged[member], raised[member], "before any new sample the old {member} stand");
+    }
+    operator.command("shelve", json!({ "id": "c-2", "operator": "m.ito", "duration": "3s", "reason": "r" }));
+    gateway.kill();
+
+    let gateway = setup.run();
+    let back = operator.state("acknowledged");
+    assert_eq!(back["id"], raised["id"], "the machine is still broken for all that anybody knows");
+    operator.telemetry(500..640, 0.0);
+    assert_eq!(operator.state("normal")["id"], raised["id"]);
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
 fn an_alarm_is_acknowledged_shelved_suppressed_and_replayed_by_hand() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
