@@ -11,9 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, MachineFacts, Recommendation};
-use crate::alarm::{
-    Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition,
-};
+use crate::alarm::{Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, Transition};
 use crate::assessment::{Diagnosis, SymptomTable, diagnose};
 use crate::clock::Now;
 use crate::detection::{
@@ -342,10 +340,6 @@ impl Machine {
             }
             Phase::Scoring(_) => "scoring".to_owned(),
         }
-    }
-
-    pub fn alarm_state(&self) -> State {
-        self.alarm.state()
     }
 
     pub fn standing(&self) -> Option<&Standing> {

@@ -143,6 +143,13 @@ impl<M: MachineMaker> Plant<M> {
         self.newest_refusal.take()
     }
 
+    /// Counts messages that were dropped before anybody looked at them.
+    pub fn count_shed(&mut self, messages: u64) {
+        for _ in 0..messages {
+            self.rejections.count(Rejection::Shed);
+        }
+    }
+
     /// Counts a message that was refused before it came here.
     pub fn refuse(&mut self, topic: &str, rejection: Rejection) {
         self.rejections.count(rejection);
@@ -228,5 +235,115 @@ fn as_rejection(fault: Fault) -> Rejection {
     match fault {
         Fault::OutOfRange => Rejection::OutOfRange,
         Fault::UnitChanged => Rejection::UnitChanged,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::advisory::{Library, MachineFacts};
+    use crate::detection::{ChannelProfile, Role};
+    use crate::machine::{CalibrationLength, Profile};
+    use crate::manipulation::Limits;
+
+    /// Makes machines with one channel that they must report, a temperature of −40 to 250 °C, and any other.
+    struct Maker(Arc<Library>);
+
+    impl MachineMaker for Maker {
+        fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
+            let temperature = ChannelProfile {
+                name: Name::parse("t").unwrap(),
+                unit: Some("°C".to_owned()),
+                limits: Limits { low: Some(-40.0), high: Some(250.0) },
+                role: Role::Scored,
+                drift: 0.0,
+            };
+            let profile = Profile {
+                channels: vec![temperature],
+                model: None,
+                library: self.0.clone(),
+                symptoms: Arc::new(self.0.symptoms(None)),
+                facts: MachineFacts::new(name.clone()),
+                calibrate: CalibrationLength::Samples(100),
+                cadence: None,
+                raise_after: None,
+                clear_after: None,
+            };
+            let alignment = Alignment { cadence: Duration::from_secs(1), lateness: Duration::from_secs(10) };
+            let channels = Channels::fixed([Name::parse("t").unwrap()]);
+            (Machine::learning(name.clone(), profile), alignment, channels)
+        }
+    }
+
+    fn plant() -> Plant<Maker> {
+        let pattern = |text| TopicPattern::parse(text).unwrap();
+        let inputs = vec![
+            Input { pattern: pattern("plant/{machine}/telemetry"), format: Format::Json },
+            Input { pattern: pattern("values/{machine}/{channel}"), format: Format::Value },
+        ];
+        Plant::new(inputs, Bounds { machines: 2, payload: 100 }, Maker(Arc::new(Library::shipped())))
+    }
+
+    fn now() -> Now {
+        Now { utc: Timestamp::from_second(1_795_538_400).unwrap(), steady: Duration::from_secs(1) }
+    }
+
+    fn message<'m>(topic: &'m str, payload: &'m str) -> Message<'m> {
+        Message { topic, payload: payload.as_bytes(), retained: false, redelivered: false }
+    }
+
+    #[test]
+    fn each_message_that_is_not_scored_is_counted_by_its_cause() {
+        let mut plant = plant();
+        let large = format!("{{\"t\":1,\"x\":\"{}\"}}", "y".repeat(100));
+        let long = format!("plant/{}/telemetry", "m".repeat(129));
+        for (message, cause) in [
+            (message("yard/a/telemetry", "{\"t\":1}"), Rejection::UnknownTopic),
+            (message(&long, "{\"t\":1}"), Rejection::BadName),
+            (message("plant/a/telemetry", &large), Rejection::Oversize),
+            (Message { retained: true, ..message("plant/a/telemetry", "{\"t\":1}") }, Rejection::Retained),
+            (message("plant/a/telemetry", "{\"t\":300}"), Rejection::OutOfRange),
+            (message("plant/a/telemetry", "{\"t\":1,\"other\":2}"), Rejection::UnknownChannel),
+            (message("values/a/other", "1"), Rejection::UnknownChannel),
+        ] {
+            let before = plant.rejections().of(cause);
+            plant.receive(message, now(), &mut |_| {});
+            assert_eq!(plant.rejections().of(cause), before + 1, "{cause:?}");
+        }
+        plant.count_shed(3);
+        assert_eq!(plant.rejections().of(Rejection::Shed), 3);
+    }
+
+    #[test]
+    fn garbage_makes_no_machine_and_there_are_no_more_than_may_be() {
+        let mut plant = plant();
+        plant.receive(message("plant/a/telemetry", "garbage"), now(), &mut |_| {});
+        assert_eq!(plant.machines().count(), 0);
+        for machine in ["a", "b", "c"] {
+            plant.receive(message(&format!("plant/{machine}/telemetry"), "{\"t\":1}"), now(), &mut |_| {});
+        }
+        let names: Vec<&str> = plant.machines().map(|machine| machine.name().as_str()).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert_eq!(plant.rejections().of(Rejection::UnknownMachine), 1);
+    }
+
+    #[test]
+    fn a_temperature_that_arrives_in_fahrenheit_is_left_out_and_counted() {
+        let mut plant = plant();
+        let mut scores = Vec::new();
+        for sample in 0..140u32 {
+            let celsius = 50.0 + f64::from(sample * 7 % 11) / 10.0;
+            let value = if sample < 130 { celsius } else { celsius * 1.8 + 32.0 };
+            let payload = format!("{{\"t\":{value}}}");
+            plant.receive(message("plant/a/telemetry", &payload), now(), &mut |observed| {
+                scores.push(observed.observation.score);
+            });
+        }
+        assert_eq!(plant.rejections().of(Rejection::UnitChanged), 10);
+        assert!(scores[100..130].iter().all(|score| score.is_some_and(|score| score < 1.0)));
+        assert!(scores[130..].iter().all(Option::is_none), "there is nothing left to score");
     }
 }

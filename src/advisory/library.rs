@@ -75,11 +75,6 @@ impl Library {
         &self.playbooks
     }
 
-    /// Whether there are playbooks of this family, e.g. `hydraulic`.
-    pub fn has_family(&self, family: &str) -> bool {
-        self.playbooks.iter().any(|playbook| playbook.family() == family)
-    }
-
     /// The sign table for a machine: the faults of its family, and those that any machine can have.
     pub fn symptoms(&self, family: Option<&str>) -> SymptomTable {
         let of_machine = |playbook: &&Playbook| playbook.family() == GENERIC || Some(playbook.family()) == family;

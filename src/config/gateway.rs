@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, de};
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
 use crate::machine::{CalibrationLength, MOST_CALIBRATION_ROWS};
-use crate::notation::{Key, TomlError, parse_duration, parse_size, read_toml, sha256_hex};
+use crate::notation::{Key, TomlError, parse_duration, parse_size, read_toml, sha256_hex, some_duration};
 use crate::plant::Input;
 
 /// A gateway's configuration.
@@ -337,10 +337,6 @@ impl MqttTable {
             password_file: self.password_file,
         })
     }
-}
-
-fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
 }
 
 fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {

@@ -1,11 +1,11 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::acquisition::Name;
 use crate::detection::{ChannelProfile, Role};
 use crate::manipulation::Limits;
-use crate::notation::{TomlError, parse_duration, read_toml};
+use crate::notation::{TomlError, duration, read_toml};
 
 /// A type of machine: its channels with units and limits, and the network that was trained for it.
 #[derive(Clone, Debug, Deserialize)]
@@ -64,10 +64,6 @@ pub fn shipped_kind(name: &str) -> Option<&'static str> {
 /// The names of the kinds that the binary brings along.
 pub fn shipped_kinds() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }
 
 const SHIPPED: [(&str, &str); 1] = [("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml"))];

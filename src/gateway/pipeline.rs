@@ -45,6 +45,8 @@ pub(super) struct Pipeline {
     /// Machines whose events are asked for again, each from which `seq` on.
     replays: VecDeque<(Name, u64)>,
     announce_again_at: Vec<Duration>,
+    /// Messages that the link has dropped so far.
+    shed: u64,
     /// Something was done that no transition tells of.
     remember_soon: bool,
     /// The disk refuses the outbox, and the log says so.
@@ -110,6 +112,7 @@ impl Pipeline {
             replies: VecDeque::new(),
             replays: VecDeque::new(),
             announce_again_at: Vec::new(),
+            shed: 0,
             remember_soon: false,
             degraded: false,
             status: Status::default(),
@@ -291,6 +294,9 @@ impl Pipeline {
             }
             let durability = self.outbox.maintain(now.utc);
             self.tell_durability(&durability);
+            let shed = self.link.metrics().shed;
+            self.plant.count_shed(shed.saturating_sub(self.shed));
+            self.shed = shed;
             self.announce_again(now.steady);
             if std::mem::take(&mut self.remember_soon) {
                 self.remember();

@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use serde::{Deserialize, Deserializer, de};
+use serde::Deserialize;
 
 use crate::acquisition::Name;
-use crate::notation::parse_duration;
+use crate::notation::duration;
 
 /// `manifest.toml` of a model package: what the files are, what they were trained on, and what they promise.
 #[derive(Clone, Debug, Deserialize)]
@@ -88,8 +88,4 @@ pub struct FileEntry {
     pub path: String,
     pub bytes: u64,
     pub sha256: String,
-}
-
-fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
-    parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
 }

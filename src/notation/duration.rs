@@ -1,5 +1,7 @@
 use std::time::Duration;
 
+use serde::{Deserialize, Deserializer, de};
+
 /// Reads a duration: a number and one of `ms`, `s`, `m`, `h`, `d`, e.g. `15s` or `1.5h`.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let explain = || format!("{text:?} is not a duration; write a number and ms, s, m, h or d, e.g. \"15s\"");
@@ -26,6 +28,16 @@ pub fn show_duration(duration: Duration) -> String {
         }
     }
     format!("{milliseconds}ms")
+}
+
+/// Reads a duration out of a file, for `#[serde(deserialize_with)]`.
+pub fn duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(deserializer)?).map_err(de::Error::custom)
+}
+
+/// The same for a key that may be left out.
+pub fn some_duration<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    duration(deserializer).map(Some)
 }
 
 #[cfg(test)]

@@ -9,6 +9,6 @@ mod size;
 mod toml_text;
 
 pub use digest::sha256_hex;
-pub use duration::{parse_duration, show_duration};
+pub use duration::{duration, parse_duration, show_duration, some_duration};
 pub use size::parse_size;
 pub use toml_text::{Key, TomlError, nearest, read_toml};
