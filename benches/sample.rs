@@ -95,7 +95,7 @@ fn detection(criterion: &mut Criterion) {
         let mut detector = Detector::new(Calibration::fit(&rows, &profiles, None).expect("they vary"), None);
         let mut rows = rows.iter().cycle();
         group.bench_function(format!("{channels} channels"), |bencher| {
-            bencher.iter(|| detector.observe(rows.next().expect("it has no end")));
+            bencher.iter(|| detector.observe(rows.next().expect("it has no end"), false));
         });
     }
 }
