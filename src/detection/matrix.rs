@@ -53,9 +53,8 @@ impl Precision {
     }
 }
 
-/// Channels without a value, with the factor of their block of a precision. Its memory is taken when a channel is missed
-/// for the first time, and the factor is computed anew only when other channels are missing than before.
-#[derive(Default)]
+/// Channels without a value, with the factor of their block of a precision, which is computed anew only when other channels
+/// are missing than before. Its memory is taken at the start.
 pub(super) struct MissingBlock {
     places: Vec<usize>,
     factored: Vec<usize>,
@@ -64,6 +63,15 @@ pub(super) struct MissingBlock {
 }
 
 impl MissingBlock {
+    pub fn new(width: usize) -> Self {
+        Self {
+            places: Vec::with_capacity(width),
+            factored: Vec::with_capacity(width),
+            factor: Array2::zeros((width, width)),
+            solution: vec![0.0; width],
+        }
+    }
+
     pub fn clear(&mut self) {
         self.places.clear();
     }
@@ -80,11 +88,6 @@ impl MissingBlock {
     pub fn factor_for(&mut self, precision: &Precision) {
         if self.places == self.factored {
             return;
-        }
-        let width = precision.width();
-        if self.factor.nrows() < width {
-            self.factor = Array2::zeros((width, width));
-            self.solution = vec![0.0; width];
         }
         for (i, &row) in self.places.iter().enumerate() {
             for (j, &column) in self.places.iter().enumerate() {

@@ -36,7 +36,7 @@ impl Mewma {
             smoothed: Array1::zeros(width),
             deviation: Array1::zeros(width),
             product: Array1::zeros(width),
-            missing: MissingBlock::default(),
+            missing: MissingBlock::new(width),
             fitted,
         }
     }
