@@ -11,7 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, MachineFacts, Recommendation};
-use crate::alarm::{Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, Transition};
+use crate::alarm::{
+    Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition,
+};
 use crate::assessment::{Diagnosis, SymptomTable, diagnose};
 use crate::clock::Now;
 use crate::detection::{
@@ -98,6 +100,8 @@ pub struct Machine {
     filled: Vec<f64>,
     /// The stamp of the newest sample.
     newest: Option<Timestamp>,
+    /// Samples since what is said was looked at again.
+    since_told: u32,
     /// What was said about the newest transition; it goes on standing when a person changes the alarm's state.
     told: Option<Told>,
 }
@@ -118,6 +122,8 @@ pub struct Observation {
     /// Why it has not, although it has seen enough, or why this sample has no score.
     pub trouble: Option<Trouble>,
     pub announcement: Option<Box<Announcement>>,
+    /// No transition, but another fault is probable now than was said.
+    pub refreshed: Option<Box<Announcement>>,
 }
 
 /// What stood between a sample and its score.
@@ -220,7 +226,17 @@ impl Machine {
     }
 
     fn new(name: Name, profile: Profile, phase: Phase, alarm: Alarm) -> Self {
-        Self { name, profile, phase, alarm, held: Vec::new(), filled: Vec::new(), newest: None, told: None }
+        Self {
+            name,
+            profile,
+            phase,
+            alarm,
+            held: Vec::new(),
+            filled: Vec::new(),
+            newest: None,
+            since_told: 0,
+            told: None,
+        }
     }
 
     /// Goes on with the alarm as its newest transition left it before a restart, and with what was said about it.
@@ -277,6 +293,7 @@ impl Machine {
             fitted: None,
             trouble: None,
             announcement: None,
+            refreshed: None,
         };
         match &mut self.phase {
             Phase::Learning(learner) => {
@@ -298,6 +315,10 @@ impl Machine {
                         observation.announcement =
                             transition.map(|transition| Box::new(self.announce_anew(transition)));
                         observation.holds = self.alarm.holds();
+                        observation.refreshed = match observation.announcement {
+                            Some(_) => None,
+                            None => self.refresh().map(Box::new),
+                        };
                     }
                 }
                 Err(error) => observation.trouble = Some(error.into()),
@@ -437,6 +458,24 @@ impl Machine {
         self.announce(transition)
     }
 
+    /// A fault that begins with a blow, or slowly, may look like another one at first: while an episode lasts, what is said
+    /// is looked at again and again.
+    fn refresh(&mut self) -> Option<Announcement> {
+        self.since_told += 1;
+        let open = matches!(self.alarm.state(), State::Unacknowledged | State::Acknowledged);
+        if !open || self.since_told < LOOK_AGAIN {
+            return None;
+        }
+        self.since_told = 0;
+        let standing = self.alarm.standing()?.clone();
+        let leading = |told: &Option<Told>| {
+            told.as_ref().and_then(|told| told.diagnosis.faults.first()).map(|fault| fault.fault.clone())
+        };
+        let before = leading(&self.told);
+        let announcement = self.announce_anew(standing);
+        (leading(&self.told) != before).then_some(announcement)
+    }
+
     /// What a person or the clock has led to changes nothing about what was said.
     fn announce(&self, transition: Transition) -> Announcement {
         let nothing = || Told { contributions: Vec::new(), diagnosis: Diagnosis::default(), recommendation: None };
@@ -499,6 +538,8 @@ fn too_early() -> Trouble {
 
 /// Where neither the configuration nor the kind nor the samples tell.
 const DEFAULT_CADENCE: Duration = Duration::from_secs(1);
+/// Samples between two looks at what is said about an open episode.
+const LOOK_AGAIN: u32 = 60;
 /// In cadences.
 const GAP: u32 = 10;
 const SHORTEST_GAP: Duration = Duration::from_secs(5);

@@ -433,7 +433,7 @@ async fn a_publication_that_no_broker_takes_is_refused_and_costs_no_connection()
     let rig = Rig::online(Script::default(), |_| ()).await;
     let bad = Publication { topic: "a/+".into(), payload: Vec::new(), retain: false };
     assert!(matches!(rig.handle.publish_tracked(rig.ids[0], bad), Err(Refusal::Impossible { .. })));
-    let large = Publication { topic: "a".into(), payload: vec![0; 300 << 10], retain: false };
+    let large = Publication { topic: "a".into(), payload: vec![0; (1 << 20) + 1], retain: false };
     assert!(matches!(rig.handle.publish_tracked(rig.ids[0], large), Err(Refusal::Impossible { .. })));
     assert_eq!(rig.handle.room(), 4);
     rig.broker.hang_up();

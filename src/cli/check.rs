@@ -21,6 +21,9 @@ impl Check {
     pub fn run(self) -> Outcome {
         let config = surroundings::config(&self.config)?;
         let stock = surroundings::stock(&config)?;
+        if config.state_dir.exists() && !config.state_dir.is_dir() {
+            return Err(config.wrong(("", 0), "state_dir", "is no folder").into());
+        }
         if let Some(path) = &config.mqtt.password_file {
             surroundings::password(path)?;
         }

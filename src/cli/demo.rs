@@ -34,8 +34,8 @@ impl Demo {
         let config = Config::parse(&configuration(port, &state.0), "demo")?;
         let stock = surroundings::stock(&config)?;
         start_broker(port);
-        println!("A broker, a gateway and a hydraulic rig on this machine, all made up. One second shows a minute.");
-        println!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
+        say!("A broker, a gateway and a hydraulic rig on this machine, all made up. One second shows a minute.");
+        say!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
             let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
             let broker = BrokerUrl { host: LOOPBACK.to_string(), port };
@@ -88,7 +88,7 @@ async fn run_rig(mut publisher: Publisher) -> Outcome {
                 (None, true) => "the rig is sound; the gateway learns what that looks like".to_owned(),
                 (None, false) => "the rig is repaired".to_owned(),
             };
-            println!("{:>5.1} s  {what}", started.elapsed().as_secs_f64());
+            say!("{:>5.1} s  {what}", started.elapsed().as_secs_f64());
         }
         rig.next_row(condition.as_ref(), &mut row);
         let values = channels.iter().zip(&row).map(|(channel, value)| {
@@ -96,8 +96,8 @@ async fn run_rig(mut publisher: Publisher) -> Outcome {
             (channel.clone(), Number::from_f64(value).map_or(Value::Null, Value::Number))
         });
         let payload = Value::Object(values.collect::<Map<_, _>>()).to_string().into_bytes();
-        if second > CALIBRATION && (second - CALIBRATION) % (SOUND + FAULTY) == ACKNOWLEDGED {
-            println!("{:>5.1} s  somebody acknowledges the alarm", started.elapsed().as_secs_f64());
+        if second > CALIBRATION + SOUND && (second - CALIBRATION) % (SOUND + FAULTY) == ACKNOWLEDGED {
+            say!("{:>5.1} s  somebody acknowledges the alarm", started.elapsed().as_secs_f64());
             let command = format!("{{\"id\":\"demo-{second}\",\"operator\":\"demo\"}}");
             publisher.publish("wheeltapper/v1/demo/rig-1/cmd/ack", command.into_bytes()).await?;
         }
@@ -109,7 +109,7 @@ async fn run_rig(mut publisher: Publisher) -> Outcome {
 
 /// Sound while the gateway learns and a while longer, then one fault after another with repairs between them.
 fn condition_at(second: u64) -> Option<Condition> {
-    let faults = [("pump", "2"), ("cooler", "20"), ("pump", "1")];
+    let faults = [("pump", "2"), ("pump", "1")];
     let round = second.checked_sub(CALIBRATION)? / (SOUND + FAULTY);
     let faulty = (second - CALIBRATION) % (SOUND + FAULTY) >= SOUND;
     let (component, level) = faults[usize::try_from(round).unwrap_or(0) % faults.len()];

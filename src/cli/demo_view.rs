@@ -45,7 +45,7 @@ impl DemoView {
 
     pub fn sum_up(&self) {
         let alarms = if self.raised == 1 { "alarm" } else { "alarms" };
-        println!("\n{} {alarms} in {:.0} s.", self.raised, self.started.elapsed().as_secs_f64());
+        say!("\n{} {alarms} in {:.0} s.", self.raised, self.started.elapsed().as_secs_f64());
     }
 
     fn status(&mut self, status: &Value) {
@@ -78,7 +78,7 @@ impl DemoView {
         self.shown = episode;
         self.raised += 1;
         for part in event["contributions"].as_array().into_iter().flatten().take(3) {
-            println!(
+            say!(
                 "           {:<4} {:<4} {:>8.3} {}, expected {:.3} ({:.0} %)",
                 text(&part["channel"]),
                 text(&part["direction"]),
@@ -89,12 +89,12 @@ impl DemoView {
             );
         }
         let recommendation = &event["recommendation"];
-        println!("           {}", text(&recommendation["text"]));
+        say!("           {}", text(&recommendation["text"]));
         for step in recommendation["steps"].as_array().into_iter().flatten() {
-            println!("           {}. {}", step["n"], text(&step["text"]));
+            say!("           {}. {}", step["n"], text(&step["text"]));
         }
         for source in recommendation["sources"].as_array().into_iter().flatten() {
-            println!("           [{}] {} {}", text(&source["id"]), text(&source["title"]), text(&source["section"]));
+            say!("           [{}] {} {}", text(&source["id"]), text(&source["title"]), text(&source["section"]));
         }
     }
 
@@ -102,11 +102,11 @@ impl DemoView {
         let elapsed = self.started.elapsed().as_secs_f64();
         match (passing, self.in_place) {
             (true, true) => {
-                print!("\r\x1b[K{elapsed:>5.1} s  {text}");
+                let _ = write!(stdout(), "\r\x1b[K{elapsed:>5.1} s  {text}");
                 let _ = stdout().flush();
             }
-            (false, true) => println!("\r\x1b[K{elapsed:>5.1} s  {text}"),
-            (_, false) => println!("{elapsed:>5.1} s  {text}"),
+            (false, true) => say!("\r\x1b[K{elapsed:>5.1} s  {text}"),
+            (_, false) => say!("{elapsed:>5.1} s  {text}"),
         }
     }
 }

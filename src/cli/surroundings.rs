@@ -12,8 +12,9 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, PlaybookError, PlaybookFile};
-use crate::config::{Config, Kind, shipped_kind, shipped_kinds};
+use crate::config::{CalibrateKey, Config, Kind, shipped_kind, shipped_kinds};
 use crate::gateway::{Stock, StockedKind};
+use crate::machine::CalibrationLength;
 use crate::models::{Model, PackageFiles, shipped, shipped_names};
 use crate::notation::{nearest, show_duration};
 
@@ -99,6 +100,14 @@ pub(super) fn stock(config: &Config) -> Result<Stock, Failure> {
             Failure::Config(what) => Failure::config(config.wrong(table, "kind", &what)),
             other => other,
         })?;
+        let window = kind.model.as_ref().map_or(0, |model| model.manifest().contract.window);
+        let merged = keys.calibrate.or(config.machine_defaults.calibrate);
+        if let Some(CalibrateKey(CalibrationLength::Samples(samples))) = merged.filter(|_| window > 0)
+            && samples < 2 * window
+        {
+            let what = format!("{samples} samples are too few for the kind {name}, whose network needs {}", 2 * window);
+            return Err(config.wrong(table, "calibrate", &what).into());
+        }
         kinds.insert(name.clone(), kind);
     }
     Ok(Stock { kinds, library })

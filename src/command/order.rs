@@ -85,7 +85,8 @@ impl Order {
         }
         let id = value.get("id").and_then(serde_json::Value::as_str).filter(|id| is_short(id)).map(str::to_owned);
         let wrong = |what: String| OrderError { id: id.clone(), what };
-        let body: Body = serde_json::from_value(value).map_err(|error| wrong(error.to_string()))?;
+        // From the bytes once more: a member that stands twice is no longer to be seen in the value.
+        let body: Body = serde_json::from_slice(payload).map_err(|error| wrong(error.to_string()))?;
         let Some(id) = id.clone() else { return Err(wrong("`id` must be a text of 1 to 128 characters".to_owned())) };
         if body.operator.is_empty() {
             return Err(wrong("`operator` must not be empty".to_owned()));
@@ -97,6 +98,8 @@ impl Order {
 
 #[derive(Deserialize)]
 struct Body {
+    #[serde(rename = "id")]
+    _id: Option<serde::de::IgnoredAny>,
     operator: String,
     episode: Option<String>,
     reason: Option<String>,
@@ -108,7 +111,7 @@ struct Body {
 
 impl Body {
     fn wish(self, verb: Verb) -> Result<Wish, String> {
-        let Self { operator, episode, reason, duration, until, on, from_seq } = self;
+        let Self { operator, episode, reason, duration, until, on, from_seq, .. } = self;
         let deed = match verb {
             Verb::Ack => Deed::Acknowledge,
             Verb::Unshelve => Deed::Unshelve,
@@ -192,6 +195,7 @@ mod tests {
             (Verb::Shelve, r#"{"id":"1","operator":"x","reason":"r","until":"noon"}"#, Some("1"), "RFC 3339"),
             (Verb::Suppress, r#"{"id":"1","operator":"x"}"#, Some("1"), "`on`"),
             (Verb::Replay, r#"{"id":"1","operator":"x","from_seq":0}"#, Some("1"), "`from_seq`"),
+            (Verb::Ack, r#"{"id":"1","id":"2","operator":"x"}"#, Some("2"), "duplicate field"),
             (Verb::Step, r#"{"id":"1","operator":"x","n":1}"#, Some("1"), "does not take"),
         ] {
             let error = parse(verb, payload).unwrap_err();

@@ -229,6 +229,11 @@ impl File {
             input.resolve().map_err(|what| source.wrong(Key { table: ("input", index), name: "topic" }, &what))
         });
         let inputs = inputs.collect::<Result<Vec<Input>, TomlError>>()?;
+        let own = format!("{prefix}/{}/any/score", self.gateway);
+        if let Some(index) = inputs.iter().position(|input: &Input| input.pattern.captures(&own).is_some()) {
+            let what = "this pattern brings the gateway its own scores; begin it with a level of the plant's";
+            return Err(source.wrong(Key { table: ("input", index), name: "topic" }, what));
+        }
         let mqtt = self.mqtt.resolve(&self.gateway);
         let mqtt = mqtt.map_err(|(name, what)| source.wrong(Key { table: ("mqtt", 0), name }, &what))?;
         let max_machines = self.max_machines.unwrap_or(1000);
@@ -289,6 +294,13 @@ fn check_delays(keys: &MachineKeys, table: (&str, usize), source: &Source) -> Re
     if keys.lateness.is_some_and(|lateness| lateness > LONGEST_DELAY) {
         return Err(source.wrong(Key { table, name: "lateness" }, "is more than 7 days; no sample waits so long"));
     }
+    let cadence = keys.cadence.unwrap_or(Duration::from_secs(1)).as_secs_f64();
+    if let Some(CalibrateKey(CalibrationLength::Span(span))) = keys.calibrate
+        && span.as_secs_f64() / cadence < FEWEST_SAMPLES as f64
+    {
+        let what = format!("spans fewer than {FEWEST_SAMPLES} samples of the cadence; 400 and more are sensible");
+        return Err(source.wrong(Key { table, name: "calibrate" }, &what));
+    }
     Ok(())
 }
 
@@ -311,8 +323,12 @@ impl InputKeys {
 
 impl MqttTable {
     fn resolve(self, gateway: &Name) -> Result<MqttKeys, (&'static str, String)> {
-        if self.host.is_empty() || self.host.contains(char::is_whitespace) {
-            return Err(("host", format!("{:?} is no host; expected e.g. \"127.0.0.1\"", self.host)));
+        let name = self.host.parse::<std::net::Ipv6Addr>().is_ok() || !self.host.contains(':');
+        if self.host.is_empty() || !name || self.host.contains(|c: char| c.is_whitespace() || c == '/') {
+            return Err((
+                "host",
+                format!("{:?} is no host; expected a name or an address alone, e.g. \"127.0.0.1\"", self.host),
+            ));
         }
         if self.port == Some(0) {
             return Err(("port", "0 is no port; expected 1 to 65535, usually 1883".to_owned()));

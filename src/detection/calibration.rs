@@ -104,7 +104,7 @@ impl Calibration {
         let standardised = Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| {
             channels[scored[i]].standardised(rows[t][scored[i]])
         });
-        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].deviation).collect();
+        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
         let channel_chart =
             FittedMewma::fit(&standardised, &drift).ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
@@ -142,9 +142,14 @@ impl Calibration {
 }
 
 impl CalibratedChannel {
-    /// `(value − mean) / deviation`, clipped so that one wild value cannot fill the charts' memory.
+    /// `(value − mean) / scale`, clipped so that one wild value cannot fill the charts' memory.
     pub fn standardised(&self, value: f64) -> f64 {
-        ((value - self.mean) / self.deviation).clamp(-CLIP, CLIP)
+        ((value - self.mean) / self.scale()).clamp(-CLIP, CLIP)
+    }
+
+    /// How far a sound machine strays, within a day and from one to the next: a standard deviation, in the channel's unit.
+    pub fn scale(&self) -> f64 {
+        self.deviation.hypot(self.drift)
     }
 }
 

@@ -94,7 +94,7 @@ impl Detector {
             let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
             fault = fault.or(doubt);
             // One wild reading alone would fill the charts for half a minute and pass for a fault of the machine.
-            let wild = ((value - channel.mean) / channel.deviation).abs() > WILD;
+            let wild = ((value - channel.mean) / channel.scale()).abs() > WILD;
             let borne_out = self.doubted[place];
             self.doubted[place] = wild;
             self.values[place] = if doubt.is_some() || (wild && !borne_out) { f64::NAN } else { value };
@@ -166,9 +166,12 @@ impl Detector {
             let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
             let Some(residual) = residual else { return Ok(None) };
             let by_network = network.chart.observe(residual.iter().copied());
-            // The weighted geometric mean of both distances, and the mean of both charts' shares likewise.
-            let weight = network.unexplained / (1.0 + network.unexplained);
-            score = (weight * by_channels.max(LEAST).ln() + (1.0 - weight) * by_network.max(LEAST).ln()).exp();
+            // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
+            // chart does not know the load cycle. The shares are those of whoever has more to say.
+            let part = network.unexplained / (1.0 + network.unexplained);
+            let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
+            score = both.exp().max(by_channels);
+            let weight = by_channels.powi(2) / (by_channels.powi(2) + by_network.powi(2)).max(f64::MIN_POSITIVE);
             for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
                 *target = weight * *target + (1.0 - weight) * share;
             }
@@ -179,16 +182,15 @@ impl Detector {
 
     fn contribution(&self, index: usize, total: f64) -> Contribution {
         let channel = &self.channels[self.scored[index]];
-        let by_chart = self.channel_chart.deviation(index) * channel.deviation;
+        let by_chart = self.channel_chart.deviation(index) * channel.scale();
         let value = channel.mean + by_chart;
-        // The network knows the load cycle and with it what to expect; without one it is the calibration's mean.
-        let deviation = match &self.network {
-            Some(network) => match network.residuals.network_place(index) {
-                Some(place) => network.chart.deviation(index) * network.scaling.scale[place],
-                None => by_chart,
-            },
-            None => by_chart,
-        };
+        // The network knows the load cycle and with it what to expect, unless a level is so far from any sound day's that
+        // following it explains nothing.
+        let by_network = self.network.as_ref().and_then(|network| {
+            let place = network.residuals.network_place(index)?;
+            Some(network.chart.deviation(index) * network.scaling.scale[place])
+        });
+        let deviation = by_network.filter(|_| by_chart.abs() < BEYOND * channel.scale()).unwrap_or(by_chart);
         Contribution {
             channel: channel.name.clone(),
             share: self.shares[index] / total,
@@ -210,5 +212,7 @@ impl Detector {
 const WILD: f64 = 12.0;
 /// Scores are multiplied, so none of them may be zero.
 const LEAST: f64 = 1e-9;
+/// In standard deviations of a smoothed level.
+const BEYOND: f64 = 3.0;
 /// Keeps a payload below 64 KiB for any number of channels.
 const MOST_CONTRIBUTIONS: usize = 32;

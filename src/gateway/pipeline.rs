@@ -35,8 +35,8 @@ pub(super) struct Pipeline {
     heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
-    /// When each machine's score was published last.
-    scored: HashMap<Name, Duration>,
+    /// When each machine's score was published last, and when it was heard last.
+    heard: HashMap<Name, Heard>,
     troubles: BTreeMap<Name, String>,
     unacknowledged: Vec<AckToken>,
     ledger: Ledger,
@@ -74,6 +74,12 @@ pub(super) struct Parts {
     pub heart: Heartbeat,
 }
 
+#[derive(Clone, Copy)]
+struct Heard {
+    published: Duration,
+    last: Duration,
+}
+
 #[derive(Default)]
 struct Status {
     /// As it was published last.
@@ -85,6 +91,7 @@ struct Status {
 #[derive(Default)]
 struct Consequences {
     announcements: Vec<(Name, Announcement)>,
+    refreshed: Vec<(Name, Announcement)>,
     fitted: Vec<(Name, Fitted)>,
     troubles: Vec<(Name, Trouble)>,
     scores: Vec<(Name, Vec<u8>)>,
@@ -105,7 +112,7 @@ impl Pipeline {
             heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),
-            scored: HashMap::new(),
+            heard: HashMap::new(),
             troubles: BTreeMap::new(),
             unacknowledged: Vec::new(),
             ledger: Ledger::default(),
@@ -172,9 +179,9 @@ impl Pipeline {
                 }
                 self.unacknowledged.extend(ack);
             }
-            LinkEvent::Oversize { topic, ack, .. } => {
+            LinkEvent::Oversize { topic, ack, size } => {
                 match self.voice.topics.command(&topic) {
-                    Some((machine, verb)) => self.obey(machine, verb, b"an oversized payload"),
+                    Some((machine, verb)) => self.obey(machine, verb, &vec![b' '; size.min(OVERSIZE)]),
                     None => self.refuse(&topic, Rejection::Oversize),
                 }
                 self.unacknowledged.extend(ack);
@@ -210,8 +217,8 @@ impl Pipeline {
             return;
         }
         let mut consequences = Consequences::default();
-        let Self { plant, scored, voice, .. } = self;
-        plant.receive(message, now, &mut |observed| consequences.add(observed, scored, voice, now));
+        let Self { plant, heard, voice, .. } = self;
+        plant.receive(message, now, &mut |observed| consequences.add(observed, heard, voice, now));
         self.tell_refusal(now);
         self.draw(consequences);
     }
@@ -225,8 +232,13 @@ impl Pipeline {
         let topic = self.voice.topics.result(&name, verb.as_str());
         let answer = match Order::parse(verb, payload) {
             Err(error) => reply.to(error.id.clone()).refusing(error).to_json(),
-            Ok(Order { id, wish }) => match self.ledger.answered(&name, verb, &id) {
-                Some(answer) => answer.to_vec(),
+            Ok(Order { id, wish }) => match self.ledger.answered(&name, &id) {
+                Some((same, answer)) if same == verb => answer.to_vec(),
+                Some((other, _)) => {
+                    let why =
+                        format!("the id was used for a command {} before; give each command its own", other.as_str());
+                    reply.to(Some(id)).refusing(why).to_json()
+                }
                 None => {
                     let known = self.plant.machine_mut(name.as_str()).is_some();
                     let reply = self.carry_out(&name, wish, reply.to(Some(id.clone())), now);
@@ -285,8 +297,8 @@ impl Pipeline {
     fn pass_time(&mut self, whole_second: bool) {
         let now = self.now();
         let mut consequences = Consequences::default();
-        let Self { plant, scored, voice, .. } = self;
-        plant.poll(now, &mut |observed| consequences.add(observed, scored, voice, now));
+        let Self { plant, heard, voice, .. } = self;
+        plant.poll(now, &mut |observed| consequences.add(observed, heard, voice, now));
         self.draw(consequences);
         if whole_second {
             for (name, announcement) in self.plant.pass_time(now) {
@@ -342,6 +354,9 @@ impl Pipeline {
         for (name, announcement) in consequences.announcements {
             self.announce(&name, announcement);
         }
+        for (name, announcement) in consequences.refreshed {
+            self.refresh(&name, announcement);
+        }
         for name in consequences.scored {
             self.troubles.remove(&name);
         }
@@ -349,6 +364,17 @@ impl Pipeline {
             let topic = self.voice.topics.score(&name);
             // A score that finds no room is not missed: the next one is newer.
             let _ = self.link.publish_now(Publication { topic, payload, retain: false }, Qos::AtMostOnce);
+        }
+    }
+
+    /// Says something else about an alarm that stands as it stood: the retained alarm alone, under the same `seq`.
+    fn refresh(&mut self, name: &Name, announcement: Announcement) {
+        let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
+        let model = machine.profile().identity();
+        let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway);
+        let alarm = Publication { topic: self.voice.topics.alarm(name), payload: payload.to_json(), retain: true };
+        if let Err(error) = self.outbox.append(self.now().utc, name.as_str(), payload.seq(), &[alarm]) {
+            error!(machine = %name, %error, "the outbox refuses what is said anew about an alarm");
         }
     }
 
@@ -447,9 +473,16 @@ impl Pipeline {
         if !self.status.connected {
             return;
         }
+        let now = self.started.elapsed();
         let machines = self.plant.machines().map(|machine| {
             let trouble = self.troubles.get(machine.name()).cloned();
-            (machine.name().clone(), MachineStatus { state: machine.state(), trouble })
+            let silent =
+                now.saturating_sub(self.heard.get(machine.name()).map_or(Duration::ZERO, |heard| heard.last)) > NO_DATA;
+            let state = match machine.state() {
+                state if state == "scoring" && silent => "no_data".to_owned(),
+                state => state,
+            };
+            (machine.name().clone(), MachineStatus { state, trouble })
         });
         let gateway = &self.voice.gateway.name;
         let rejected = self.plant.rejections().clone();
@@ -476,7 +509,7 @@ impl Pipeline {
 }
 
 impl Consequences {
-    fn add(&mut self, observed: Observed<'_>, scored: &mut HashMap<Name, Duration>, voice: &Voice, now: Now) {
+    fn add(&mut self, observed: Observed<'_>, heard: &mut HashMap<Name, Heard>, voice: &Voice, now: Now) {
         let Observed { machine, time, observation } = observed;
         let name = machine.name();
         if let Some(fitted) = observation.fitted {
@@ -488,7 +521,14 @@ impl Consequences {
         if let Some(announcement) = observation.announcement {
             self.announcements.push((name.clone(), *announcement));
         }
-        let due = scored.get(name).is_none_or(|last| now.steady.saturating_sub(*last) >= voice.score_every);
+        if let Some(announcement) = observation.refreshed {
+            self.refreshed.push((name.clone(), *announcement));
+        }
+        let before = heard.get_mut(name).map(|heard| {
+            heard.last = now.steady;
+            heard.published
+        });
+        let due = before.is_none_or(|last| now.steady.saturating_sub(last) >= voice.score_every);
         if due {
             let contributions = if observation.score.is_some() { machine.contributions() } else { Vec::new() };
             if observation.score.is_some() {
@@ -497,7 +537,7 @@ impl Consequences {
             let judged = Judged { score: observation.score, quality: observation.quality, contributions };
             let payload = ScorePayload::new(&voice.gateway.name, name, time, judged).to_json();
             self.scores.push((name.clone(), payload));
-            scored.insert(name.clone(), now.steady);
+            heard.insert(name.clone(), Heard { published: now.steady, last: now.steady });
         }
     }
 }
@@ -509,6 +549,10 @@ const TICKS_A_SECOND: u64 = 10;
 const TICKS_A_CHECKPOINT: u64 = 3000;
 /// Messages that share one fsync.
 const BATCH: usize = 256;
+/// More than any command has; what stands in for an oversized one that was dropped on the way.
+const OVERSIZE: usize = 64 * 1024;
+/// A machine that was not heard for so long has no data.
+const NO_DATA: Duration = Duration::from_secs(300);
 /// Replays that may wait for each other.
 const MOST_REPLAYS: usize = 16;
 /// Transitions that are announced again after the broker lost the session.

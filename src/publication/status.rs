@@ -17,6 +17,9 @@ pub struct StatusPayload {
     gateway: Name,
     #[serde(skip_serializing_if = "Option::is_none")]
     machines: Option<BTreeMap<Name, MachineStatus>>,
+    /// How many more there are than one message has room for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    machines_left_out: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Rejections>,
 }
@@ -38,7 +41,16 @@ impl StatusPayload {
         machines: BTreeMap<Name, MachineStatus>,
         rejected: Rejections,
     ) -> Self {
+        let listed = machines.len();
+        let (mut machines, mut room) = (machines, MOST_BYTES);
+        machines.retain(|name, machine| {
+            let trouble = machine.trouble.as_ref().map_or(0, |trouble| 2 * trouble.len());
+            room = room.saturating_sub(2 * name.as_str().len() + machine.state.len() + trouble + 48);
+            room > 0
+        });
+        let machines_left_out = Some(listed - machines.len()).filter(|count| *count > 0);
         Self {
+            machines_left_out,
             machines: Some(machines),
             rejected: Some(rejected),
             ..Self::offline(gateway, since).with_state("online")
@@ -53,6 +65,7 @@ impl StatusPayload {
             since,
             gateway: gateway.clone(),
             machines: None,
+            machines_left_out: None,
             rejected: None,
         }
     }
@@ -64,5 +77,23 @@ impl StatusPayload {
 
     fn with_state(self, state: &'static str) -> Self {
         Self { state, ..self }
+    }
+}
+
+/// For the list of machines: no payload of ours has more than 64 KiB.
+const MOST_BYTES: usize = 60 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_machines_there_are_the_status_stays_below_64_kib_and_says_what_it_leaves_out() {
+        let machine = MachineStatus { state: "learning 0/400".to_owned(), trouble: None };
+        let name = |number: usize| Name::parse(&format!("{number}{}", "é".repeat(100))).unwrap();
+        let machines = (0..1000).map(|number| (name(number), machine.clone())).collect();
+        let status = StatusPayload::online(&name(0), Timestamp::UNIX_EPOCH, machines, Rejections::default());
+        assert!(status.to_json().len() < 64 * 1024, "{}", status.to_json().len());
+        assert!(status.machines_left_out.is_some_and(|count| count > 0 && count < 1000));
     }
 }
