@@ -7,6 +7,7 @@ use super::outcome::{Failure, Outcome};
 use super::publisher::{BrokerUrl, Publisher};
 use super::recordings::ReadArgs;
 use super::surroundings;
+use crate::acquisition::Name;
 use crate::publication::show_stamp;
 use crate::recording::Row;
 
@@ -54,6 +55,11 @@ impl Replay {
         let topic = self.topic()?;
         let mut recording = self.read.open(&self.input, &[])?;
         let channels = recording.columns().channels.clone();
+        for channel in &channels {
+            if let Err(error) = Name::parse(channel) {
+                eprintln!("wheeltapper: a gateway will not take the channel {channel:?}: {error}");
+            }
+        }
         surroundings::runtime()?.block_on(async {
             let mut publisher = Publisher::connect(&self.publish, "replay").await?;
             let (mut played, mut before) = (0u64, None);

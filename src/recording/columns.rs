@@ -1,6 +1,6 @@
 use std::collections::HashSet;
 
-use super::cell;
+use super::cell::{self, DateOrder};
 use super::reader::RecordingError;
 use crate::notation::nearest;
 
@@ -26,6 +26,7 @@ pub struct Columns {
     pub(super) channel_places: Vec<usize>,
     pub(super) time_place: Option<usize>,
     pub(super) decimal_comma: bool,
+    pub(super) date_order: DateOrder,
 }
 
 impl Columns {
@@ -50,6 +51,7 @@ impl Columns {
             channel_places: Vec::new(),
             time_place,
             decimal_comma,
+            date_order: time_place.map(|place| order_of(rows, place)).unwrap_or_default(),
         };
         for (place, name) in header.iter().enumerate() {
             if ignored.contains(&place) || Some(place) == time_place {
@@ -111,13 +113,19 @@ fn place_of(header: &[String], name: &str) -> Result<usize, RecordingError> {
     })
 }
 
+fn order_of(rows: &[Vec<String>], place: usize) -> DateOrder {
+    cell::date_order(rows.iter().filter_map(|row| row.get(place)).map(String::as_str))
+}
+
 /// A column with a telling name, or else the first one that spells out dates.
 fn guess_time(header: &[String], rows: &[Vec<String>], ignored: &HashSet<usize>) -> Option<usize> {
     let is_time = |place: usize, must_be_text: bool| {
+        let order = order_of(rows, place);
         let mut cells = rows.iter().filter_map(|row| row.get(place)).peekable();
         !ignored.contains(&place)
             && cells.peek().is_some()
-            && cells.all(|text| cell::time(text).is_some() && (!must_be_text || text.trim().parse::<f64>().is_err()))
+            && cells
+                .all(|text| cell::time(text, order).is_some() && (!must_be_text || text.trim().parse::<f64>().is_err()))
     };
     let telling = |name: &String| TELLING.iter().any(|word| name.eq_ignore_ascii_case(word));
     let named = (0..header.len()).find(|&place| telling(&header[place]) && is_time(place, false));

@@ -118,7 +118,7 @@ impl Recording {
     }
 
     fn fill<'c>(&mut self, text: impl Fn(usize) -> Option<&'c str>) {
-        let Columns { channel_places, time_place, decimal_comma, .. } = &self.columns;
+        let Columns { channel_places, time_place, decimal_comma, date_order, .. } = &self.columns;
         self.row.values.clear();
         for &place in channel_places {
             let value = match text(place) {
@@ -133,7 +133,7 @@ impl Recording {
         self.row.label.clear();
         match time_place.and_then(text) {
             Some(text) => {
-                self.row.time = cell::time(text);
+                self.row.time = cell::time(text, *date_order);
                 self.row.label.push_str(text);
             }
             None => {
