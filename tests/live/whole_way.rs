@@ -265,7 +265,7 @@ fn replay(broker: &Mosquitto, recording: &Path, topic: &str) {
 
 fn replay_with(broker: &Mosquitto, recording: &Path, topic: &str, more: &[&str]) {
     let played = Command::new(env!("CARGO_BIN_EXE_wheeltapper"))
-        .args(["replay", recording.to_str().unwrap(), "--publish", &broker.url(), "--topic", topic, "--rate", "800"])
+        .args(["replay", recording.to_str().unwrap(), "--publish", &broker.url(), "--topic", topic, "--rate", "400"])
         .args(more)
         .status()
         .unwrap();
