@@ -3,53 +3,26 @@
 //! Samples and commands come in, [`Observation`]s and [`Announcement`]s go out. `run`, `score` and `calibrate` all call
 //! just this, so that the same samples give the same scores, bit for bit. It knows no socket, no file and no clock.
 
-use std::sync::Arc;
+mod learner;
+mod profile;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::learner::{Learner, MOST_ROWS_CARRIED, learned, usual_cadence};
 use crate::acquisition::Name;
-use crate::advisory::{Library, MachineFacts, Recommendation};
-use crate::alarm::{
-    Action, Alarm, AlarmMemory, AlarmSettings, ConditionSettings, Refusal, Standing, State, Transition,
-};
-use crate::assessment::{Diagnosis, SymptomTable, diagnose};
+use crate::advisory::Recommendation;
+use crate::alarm::{Action, Alarm, AlarmMemory, Excuse, Operation, Refusal, Standing, State, Suppression, Transition};
+use crate::assessment::{Diagnosis, diagnose};
 use crate::clock::Now;
-use crate::detection::{
-    self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, DetectorMemory, Role,
-};
-use crate::manipulation::{Fault, Limits, Sample};
-use crate::models::{InferenceError, Model};
-use crate::notation::sha256_hex;
+use crate::detection::{Calibration, CalibrationError, Contribution, Detector, DetectorMemory};
+use crate::manipulation::{Fault, Sample};
+use crate::models::InferenceError;
 
-/// What is known of a machine before it is heard.
-#[derive(Clone)]
-pub struct Profile {
-    /// Its channels; empty where they are learned from what it reports.
-    pub channels: Vec<ChannelProfile>,
-    /// The network of its kind; none for the universal profile.
-    pub model: Option<Arc<Model>>,
-    pub library: Arc<Library>,
-    /// The faults that a machine of its kind can have.
-    pub symptoms: Arc<SymptomTable>,
-    pub facts: MachineFacts,
-    pub calibrate: CalibrationLength,
-    /// The expected time between two samples; `None`: learned while calibrating.
-    pub cadence: Option<Duration>,
-    /// `None`: five samples.
-    pub raise_after: Option<Duration>,
-    /// `None`: five samples.
-    pub clear_after: Option<Duration>,
-}
-
-/// How much of a machine's telemetry it is calibrated on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CalibrationLength {
-    Samples(usize),
-    /// In the time of the samples.
-    Span(Duration),
-}
+pub use self::learner::MOST_CALIBRATION_ROWS;
+pub use self::profile::{CalibrationLength, Delays, ModelIdentity, Profile};
 
 /// A calibration with all that decides whether it may be used again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -70,6 +43,8 @@ pub struct Memory {
     /// The channels, in the order of the samples.
     pub channels: Vec<Name>,
     alarm: AlarmMemory,
+    operation: Operation,
+    interrupted: bool,
     newest: Option<Timestamp>,
     held: Vec<Held>,
     phase: Option<PhaseMemory>,
@@ -81,20 +56,17 @@ enum PhaseMemory {
     Scoring(DetectorMemory),
 }
 
-/// Which model scores a machine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct ModelIdentity {
-    pub name: String,
-    pub version: String,
-    pub sha256: String,
-}
-
 /// One machine.
 pub struct Machine {
     name: Name,
     profile: Profile,
     phase: Phase,
+    /// The time between two samples.
+    cadence: Duration,
     alarm: Alarm,
+    operation: Operation,
+    /// It stood since the newest sample that was scored.
+    interrupted: bool,
     held: Vec<Held>,
     /// The newest sample with short gaps filled.
     filled: Vec<f64>,
@@ -113,7 +85,7 @@ pub struct Observation {
     pub score: Option<f64>,
     /// The share of the machine's channels that had a believable value.
     pub quality: f64,
-    /// Whether the alarm's condition holds.
+    /// Whether the alarm's condition holds, and nothing excuses the machine.
     pub holds: bool,
     /// A reading that was left out because it tells of its sensor.
     pub fault: Option<Fault>,
@@ -121,7 +93,8 @@ pub struct Observation {
     pub fitted: Option<Box<Fitted>>,
     /// Why it has not, although it has seen enough, or why this sample has no score.
     pub trouble: Option<Trouble>,
-    pub announcement: Option<Box<Announcement>>,
+    /// The alarm's transitions, in order; hardly ever more than one.
+    pub announcements: Vec<Announcement>,
     /// No transition, but another fault is probable now than was said.
     pub refreshed: Option<Box<Announcement>>,
 }
@@ -155,82 +128,35 @@ enum Phase {
     Scoring(Box<Detector>),
 }
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Learner {
-    rows: Vec<Vec<f64>>,
-    times: Vec<Timestamp>,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 struct Held {
     value: f64,
     age: u32,
 }
 
-impl Profile {
-    /// Changes with everything that a calibration depends on besides the machine's own rows.
-    pub fn fingerprint(&self) -> String {
-        let channels: Vec<String> = self.channels.iter().map(|channel| format!("{channel:?}")).collect();
-        sha256_hex(format!("{}\n{}\n{}", self.identity().sha256, detection::RECIPE, channels.join("\n")).as_bytes())
-    }
-
-    pub fn identity(&self) -> ModelIdentity {
-        match &self.model {
-            Some(model) => ModelIdentity {
-                name: model.manifest().name.to_string(),
-                version: model.manifest().version.clone(),
-                sha256: model.sha256().to_owned(),
-            },
-            None => ModelIdentity {
-                name: "universal".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                sha256: sha256_hex(detection::RECIPE.as_bytes()),
-            },
-        }
-    }
-
-    fn detector(&self, calibration: Calibration) -> Result<Detector, InferenceError> {
-        let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
-        Ok(Detector::new(calibration, denoiser))
-    }
-
-    fn alarm_settings(&self, cadence: Duration) -> AlarmSettings {
-        let defaults = ConditionSettings::default();
-        let samples = |delay: Option<Duration>, default| match delay {
-            Some(delay) => (delay.as_secs_f64() / cadence.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 1e6) as u32,
-            None => default,
-        };
-        AlarmSettings {
-            condition: ConditionSettings {
-                raise_after: samples(self.raise_after, defaults.raise_after),
-                clear_after: samples(self.clear_after, defaults.clear_after),
-                ..defaults
-            },
-        }
-    }
-}
-
 impl Machine {
     /// A machine that has yet to learn what is normal.
     pub fn learning(name: Name, profile: Profile) -> Self {
-        let alarm = Alarm::new(name.clone(), profile.alarm_settings(profile.cadence.unwrap_or(DEFAULT_CADENCE)));
-        Self::new(name, profile, Phase::Learning(Learner::default()), alarm)
+        let cadence = profile.cadence.unwrap_or(DEFAULT_CADENCE);
+        Self::new(name, profile, Phase::Learning(Learner::default()), cadence)
     }
 
     /// A machine that was calibrated before, for the same profile.
     pub fn fitted(name: Name, profile: Profile, fitted: Fitted) -> Result<Self, InferenceError> {
         let detector = profile.detector(fitted.calibration)?;
-        let settings = profile.alarm_settings(profile.cadence.unwrap_or(fitted.cadence));
-        let alarm = Alarm::new(name.clone(), settings);
-        Ok(Self::new(name, profile, Phase::Scoring(Box::new(detector)), alarm))
+        let cadence = profile.cadence.unwrap_or(fitted.cadence);
+        Ok(Self::new(name, profile, Phase::Scoring(Box::new(detector)), cadence))
     }
 
-    fn new(name: Name, profile: Profile, phase: Phase, alarm: Alarm) -> Self {
+    fn new(name: Name, profile: Profile, phase: Phase, cadence: Duration) -> Self {
         Self {
+            alarm: Alarm::new(name.clone(), profile.alarm_settings(cadence)),
             name,
             profile,
             phase,
-            alarm,
+            cadence,
+            operation: Operation::default(),
+            interrupted: false,
             held: Vec::new(),
             filled: Vec::new(),
             newest: None,
@@ -257,6 +183,8 @@ impl Machine {
             fingerprint: self.profile.fingerprint(),
             channels: names.to_vec(),
             alarm: self.alarm.memory(),
+            operation: self.operation,
+            interrupted: self.interrupted,
             newest: self.newest,
             held: self.held.clone(),
             phase,
@@ -275,31 +203,60 @@ impl Machine {
             (Phase::Scoring(detector), Some(PhaseMemory::Scoring(memory))) => detector.recall(&memory),
             _ => return,
         }
+        self.operation = memory.operation;
+        self.interrupted = memory.interrupted;
         self.held = memory.held;
         self.newest = memory.newest;
+    }
+
+    /// Goes on under another profile with all that it knows. Not possible, and `false`, where its calibration would not
+    /// hold for the other profile.
+    pub fn adopt(&mut self, profile: Profile) -> bool {
+        let same = profile.fingerprint() == self.profile.fingerprint()
+            && profile.cadence == self.profile.cadence
+            && (profile.calibrate == self.profile.calibrate || matches!(self.phase, Phase::Scoring(_)));
+        if same {
+            self.alarm.set(profile.alarm_settings(self.cadence));
+            self.profile = profile;
+        }
+        same
     }
 
     /// Takes the newest sample; `names` are its channels, in its order.
     pub fn observe(&mut self, names: &[Name], sample: Sample<'_>, now: Now) -> Observation {
         let fault = self.fill(sample.values);
-        let longest_gap = self.longest_gap();
-        let gap = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
-        self.newest = Some(sample.time);
         let mut observation = Observation {
             score: None,
             quality: share_with_value(sample.values),
-            holds: self.alarm.holds(),
+            holds: false,
             fault,
             fitted: None,
             trouble: None,
-            announcement: None,
+            announcements: Vec::new(),
             refreshed: None,
         };
+        let excuse = self.operate(names, sample.time).or(self.maintained(now));
+        let excused = self.alarm.excuse(excuse, now.utc);
+        observation.announcements.extend(excused.map(|transition| self.announce(transition)));
+        observation.holds = self.alarms();
+        // A machine that stands tells nothing of how it runs.
+        if matches!(excuse, Some(Excuse::Stopped | Excuse::Starting)) {
+            self.interrupted = true;
+            return observation;
+        }
+        let longest_gap = self.longest_gap();
+        let late = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
+        let gap = std::mem::take(&mut self.interrupted) || late;
+        self.newest = Some(sample.time);
         match &mut self.phase {
+            // Nor does one that somebody works on.
+            Phase::Learning(_) if excuse.is_some() => {}
             Phase::Learning(learner) => {
                 learner.take(&self.filled, sample.time);
                 if learner.has_enough(self.profile.calibrate) {
-                    match self.fit(names) {
+                    // Whatever comes of it, a calibration that failed starts again from nothing.
+                    let learner = std::mem::take(learner);
+                    match self.fit(names, learner) {
                         Ok(fitted) => observation.fitted = Some(Box::new(fitted)),
                         Err(trouble) => observation.trouble = Some(trouble),
                     }
@@ -312,13 +269,12 @@ impl Machine {
                     observation.fault = fault.or(judgement.fault);
                     if let Some(score) = judgement.score {
                         let transition = self.alarm.observe(score, sample.time, now.utc);
-                        observation.announcement =
-                            transition.map(|transition| Box::new(self.announce_anew(transition)));
-                        observation.holds = self.alarm.holds();
-                        observation.refreshed = match observation.announcement {
-                            Some(_) => None,
-                            None => self.refresh().map(Box::new),
-                        };
+                        let announcement = transition.map(|transition| self.announce_anew(transition));
+                        observation.announcements.extend(announcement);
+                        observation.holds = self.alarms();
+                        if observation.announcements.is_empty() {
+                            observation.refreshed = self.refresh().map(Box::new);
+                        }
                     }
                 }
                 Err(error) => observation.trouble = Some(error.into()),
@@ -333,10 +289,14 @@ impl Machine {
         Ok(transition.map(|transition| self.announce(transition)))
     }
 
-    /// Lets time pass without a sample: a shelved alarm comes back when its time is up.
+    /// Lets time pass without a sample: a shelved alarm comes back when its time is up, maintenance begins and ends.
     pub fn pass_time(&mut self, now: Now) -> Option<Announcement> {
-        let transition = self.alarm.pass_time(now.utc)?;
-        Some(self.announce(transition))
+        let process = self.profile.running.as_ref().and_then(|_| self.operation.excuse());
+        let transition = match process.or(self.maintained(now)) {
+            excuse if excuse != self.alarm.suppression().excuse => self.alarm.excuse(excuse, now.utc),
+            _ => self.alarm.pass_time(now.utc),
+        };
+        transition.map(|transition| self.announce(transition))
     }
 
     pub fn name(&self) -> &Name {
@@ -347,10 +307,15 @@ impl Machine {
         &self.profile
     }
 
+    /// Whether it is not to alarm at all, and on whose word.
+    pub fn suppression(&self) -> Suppression {
+        self.alarm.suppression()
+    }
+
     /// `learning n/N`, then `scoring`, or `suppressed`.
     pub fn state(&self) -> String {
         match &self.phase {
-            Phase::Scoring(_) if self.alarm.is_suppressed() => "suppressed".to_owned(),
+            Phase::Scoring(_) if self.alarm.suppression().is_on() => "suppressed".to_owned(),
             Phase::Learning(learner) => {
                 let cadence = self.profile.cadence.unwrap_or(DEFAULT_CADENCE).as_secs_f64();
                 let needed = match self.profile.calibrate {
@@ -418,10 +383,25 @@ impl Machine {
         (GAP * self.profile.cadence.unwrap_or(DEFAULT_CADENCE)).max(SHORTEST_GAP)
     }
 
-    fn fit(&mut self, names: &[Name]) -> Result<Fitted, Trouble> {
-        // Whatever comes of it, a calibration that failed starts again from nothing.
-        let Phase::Learning(learner) = &mut self.phase else { return Err(too_early()) };
-        let Learner { mut rows, times } = std::mem::take(learner);
+    fn alarms(&self) -> bool {
+        self.alarm.holds() && !self.alarm.suppression().is_on()
+    }
+
+    /// Whether it runs, if its profile says how to tell.
+    fn operate(&mut self, names: &[Name], time: Timestamp) -> Option<Excuse> {
+        let rule = self.profile.running.as_ref()?;
+        let place = names.iter().position(|name| *name == rule.channel);
+        let value = place.and_then(|place| self.filled.get(place)).copied().unwrap_or(f64::NAN);
+        self.operation.observe(rule, value, time)
+    }
+
+    fn maintained(&self, now: Now) -> Option<Excuse> {
+        let covered = self.profile.maintenance.iter().any(|window| window.covers(&self.name, now.utc));
+        covered.then_some(Excuse::Maintenance)
+    }
+
+    fn fit(&mut self, names: &[Name], learner: Learner) -> Result<Fitted, Trouble> {
+        let Learner { mut rows, times } = learner;
         let channels = if self.profile.channels.is_empty() { learned(names) } else { self.profile.channels.clone() };
         for row in &mut rows {
             row.resize(channels.len(), f64::NAN);
@@ -440,6 +420,7 @@ impl Machine {
             detector.observe(row, false)?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
+        self.cadence = cadence;
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
         alarm.succeed(&self.alarm);
         self.alarm = alarm;
@@ -483,57 +464,8 @@ impl Machine {
     }
 }
 
-impl Learner {
-    fn take(&mut self, row: &[f64], time: Timestamp) {
-        self.rows.push(row.to_vec());
-        self.times.push(time);
-    }
-
-    fn has_enough(&self, length: CalibrationLength) -> bool {
-        match length {
-            _ if self.rows.len() >= MOST_CALIBRATION_ROWS => true,
-            _ if self.rows.len() * self.rows.last().map_or(0, Vec::len) >= MOST_CALIBRATION_VALUES => true,
-            CalibrationLength::Samples(samples) => self.rows.len() >= samples,
-            CalibrationLength::Span(span) => {
-                let spanned =
-                    self.times.first().zip(self.times.last()).map(|(first, last)| last.duration_since(*first));
-                spanned.is_some_and(|spanned| spanned.unsigned_abs() >= span) && self.rows.len() >= FEWEST_ROWS
-            }
-        }
-    }
-}
-
-fn learned(names: &[Name]) -> Vec<ChannelProfile> {
-    names
-        .iter()
-        .map(|name| ChannelProfile {
-            name: name.clone(),
-            unit: None,
-            limits: Limits::default(),
-            role: Role::default(),
-            drift: 0.0,
-        })
-        .collect()
-}
-
-/// The median time between two samples.
-fn usual_cadence(times: &[Timestamp]) -> Duration {
-    let mut steps: Vec<Duration> = times
-        .windows(2)
-        .map(|pair| pair[1].duration_since(pair[0]))
-        .filter(|step| step.is_positive())
-        .map(|step| step.unsigned_abs())
-        .collect();
-    steps.sort();
-    steps.get(steps.len() / 2).copied().unwrap_or(DEFAULT_CADENCE)
-}
-
 fn share_with_value(values: &[f64]) -> f64 {
     values.iter().filter(|value| !value.is_nan()).count() as f64 / values.len().max(1) as f64
-}
-
-fn too_early() -> Trouble {
-    CalibrationError::TooFewRows { rows: 0 }.into()
 }
 
 /// Where neither the configuration nor the kind nor the samples tell.
@@ -545,11 +477,3 @@ const GAP: u32 = 10;
 const SHORTEST_GAP: Duration = Duration::from_secs(5);
 /// For so many samples a channel's newest value stands in for one that is missing.
 const HOLD: u32 = 10;
-/// Fewer rows than this tell nothing, however long they span.
-const FEWEST_ROWS: usize = 50;
-/// More rows than these are not written down every few minutes.
-const MOST_ROWS_CARRIED: usize = 4096;
-/// More than this is kept of no machine, however long its calibration is to span.
-pub const MOST_CALIBRATION_ROWS: usize = 100_000;
-/// Nor more values than this: 8 MiB, and a fit that keeps its neighbours waiting for a moment only.
-const MOST_CALIBRATION_VALUES: usize = 1024 * 1024;

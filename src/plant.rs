@@ -145,9 +145,7 @@ impl<M: MachineMaker> Plant<M> {
 
     /// Counts messages that were dropped before anybody looked at them.
     pub fn count_shed(&mut self, messages: u64) {
-        for _ in 0..messages {
-            self.rejections.count(Rejection::Shed);
-        }
+        self.rejections.add(Rejection::Shed, messages);
     }
 
     /// Counts a message that was refused before it came here.
@@ -263,17 +261,9 @@ mod tests {
                 role: Role::Scored,
                 drift: 0.0,
             };
-            let profile = Profile {
-                channels: vec![temperature],
-                model: None,
-                library: self.0.clone(),
-                symptoms: Arc::new(self.0.symptoms(None)),
-                facts: MachineFacts::new(name.clone()),
-                calibrate: CalibrationLength::Samples(100),
-                cadence: None,
-                raise_after: None,
-                clear_after: None,
-            };
+            let facts = MachineFacts::new(name.clone());
+            let universal = Profile::universal(self.0.clone(), facts, CalibrationLength::Samples(100));
+            let profile = Profile { channels: vec![temperature], ..universal };
             let alignment = Alignment { cadence: Duration::from_secs(1), lateness: Duration::from_secs(10) };
             let channels = Channels::fixed([Name::parse("t").unwrap()]);
             (Machine::learning(name.clone(), profile), alignment, channels)

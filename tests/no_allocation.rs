@@ -124,7 +124,7 @@ impl Watched {
         let mut scores = 0;
         let before = allocations();
         receive(&mut self.plant, topic, payload, shown.now(), &mut |observed| {
-            assert!(observed.observation.announcement.is_none(), "a sound machine's alarm changes nothing");
+            assert!(observed.observation.announcements.is_empty(), "a sound machine's alarm changes nothing");
             scores += usize::from(observed.observation.score.is_some());
         });
         Sent { scores, allocations: allocations() - before }

@@ -99,7 +99,11 @@ pub struct Rejections([u64; Rejection::ALL.len()]);
 
 impl Rejections {
     pub fn count(&mut self, rejection: Rejection) {
-        self.0[rejection as usize] += 1;
+        self.add(rejection, 1);
+    }
+
+    pub fn add(&mut self, rejection: Rejection, messages: u64) {
+        self.0[rejection as usize] += messages;
     }
 
     pub fn of(&self, rejection: Rejection) -> u64 {

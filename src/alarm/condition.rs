@@ -4,8 +4,10 @@ use serde::{Deserialize, Serialize};
 /// clock that steps, lead to the same alarms.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ConditionSettings {
-    /// On-delay: samples in a row above the limit.
+    /// On-delay: samples above the limit …
     pub raise_after: u32,
+    /// … among so many in a row, 64 at most; no more than `raise_after`: all of them.
+    pub raise_within: u32,
     /// Off-delay: samples in a row below `clear_below`.
     pub clear_after: u32,
     /// Deadband: the part of the limit below which an alarm may clear.
@@ -24,6 +26,7 @@ impl Default for ConditionSettings {
     fn default() -> Self {
         Self {
             raise_after: 5,
+            raise_within: 5,
             clear_after: 5,
             clear_below: 0.7,
             collapse_below: 0.3,
@@ -39,6 +42,7 @@ impl Default for ConditionSettings {
 pub struct ConditionMemory {
     holds: bool,
     run: u32,
+    above: u64,
     collapsed: u32,
     peak: f64,
     limit: f64,
@@ -51,6 +55,8 @@ pub struct Condition {
     holds: bool,
     /// Samples in a row that speak for a change.
     run: u32,
+    /// Which of the newest samples were above the limit, the newest in the lowest bit.
+    above: u64,
     /// Samples in a row far below the episode's peak.
     collapsed: u32,
     peak: f64,
@@ -60,7 +66,7 @@ pub struct Condition {
 
 impl Condition {
     pub fn new(settings: ConditionSettings) -> Self {
-        Self { settings, holds: false, run: 0, collapsed: 0, peak: 0.0, limit: 1.0 }
+        Self { settings, holds: false, run: 0, above: 0, collapsed: 0, peak: 0.0, limit: 1.0 }
     }
 
     /// A condition that was already met before a restart.
@@ -69,16 +75,21 @@ impl Condition {
     }
 
     pub fn memory(&self) -> ConditionMemory {
-        let Self { holds, run, collapsed, peak, limit, .. } = *self;
-        ConditionMemory { holds, run, collapsed, peak, limit }
+        let Self { holds, run, above, collapsed, peak, limit, .. } = *self;
+        ConditionMemory { holds, run, above, collapsed, peak, limit }
     }
 
     /// Takes back where it stood, unless the alarm has told since that it stands elsewhere; a `silent` alarm has told nothing.
     pub fn recall(&mut self, memory: ConditionMemory, silent: bool) {
-        let ConditionMemory { holds, run, collapsed, peak, limit } = memory;
+        let ConditionMemory { holds, run, above, collapsed, peak, limit } = memory;
         if holds == self.holds || silent {
-            *self = Self { settings: self.settings, holds, run, collapsed, peak, limit };
+            *self = Self { settings: self.settings, holds, run, above, collapsed, peak, limit };
         }
+    }
+
+    /// Goes on under other settings where it stands.
+    pub fn set(&mut self, settings: ConditionSettings) {
+        self.settings = settings;
     }
 
     /// Takes the newest score and tells whether the condition holds now.
@@ -87,8 +98,10 @@ impl Condition {
             self.observe_while_it_holds(score);
         } else {
             self.limit = self.limit.min((self.settings.rearm * score).max(1.0));
-            self.run = if score > self.limit { self.run + 1 } else { 0 };
-            if self.run >= self.settings.raise_after {
+            let above = score > self.limit;
+            self.run = if above { self.run.saturating_add(1) } else { 0 };
+            self.above = self.above << 1 | u64::from(above);
+            if self.run >= self.settings.raise_after || (above && self.enough_of_the_newest()) {
                 *self = Self { holds: true, peak: score, ..Self::new(self.settings) };
             }
         }
@@ -97,6 +110,12 @@ impl Condition {
 
     pub fn holds(&self) -> bool {
         self.holds
+    }
+
+    fn enough_of_the_newest(&self) -> bool {
+        let ConditionSettings { raise_after, raise_within, .. } = self.settings;
+        let newest = self.above & (u64::MAX >> (64 - raise_within.clamp(1, 64)));
+        raise_within > raise_after && newest.count_ones() >= raise_after
     }
 
     fn observe_while_it_holds(&mut self, score: f64) {
@@ -127,6 +146,18 @@ mod tests {
     fn a_condition_holds_only_after_the_on_delay() {
         let held = follow([2.0, 2.0, 2.0, 2.0, 0.9, 2.0, 2.0, 2.0, 2.0, 2.0]);
         assert_eq!(held.iter().position(|held| *held), Some(9));
+    }
+
+    #[test]
+    fn samples_above_the_limit_may_be_asked_for_among_more_than_that_many() {
+        let settings = ConditionSettings { raise_after: 3, raise_within: 5, ..ConditionSettings::default() };
+        let raises_at = |scores: &[f64]| {
+            let mut condition = Condition::new(settings);
+            scores.iter().position(|score| condition.observe(*score))
+        };
+        assert_eq!(raises_at(&[2.0, 0.9, 2.0, 0.9, 2.0]), Some(4));
+        assert_eq!(raises_at(&[2.0, 0.9, 0.9, 2.0, 0.9, 2.0, 0.9, 0.9]), None, "three, but not within five");
+        assert_eq!(raises_at(&[2.0, 2.0, 0.9, 0.9, 0.9, 2.0, 2.0, 2.0]), Some(7));
     }
 
     #[test]

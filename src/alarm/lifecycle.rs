@@ -3,13 +3,15 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::{Class, Condition, ConditionMemory, ConditionSettings, Severity, State, Transition};
+use super::{Class, Condition, ConditionMemory, ConditionSettings, Excuse, Severity, State, Suppression, Transition};
 use crate::acquisition::Name;
 
 /// How a machine's alarm behaves.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct AlarmSettings {
     pub condition: ConditionSettings,
+    /// An alarm that nobody has acknowledged does not return by itself.
+    pub latch: bool,
 }
 
 /// One machine's alarm: at most one open episode, from raise to return to normal, through the states of ISA-18.2.
@@ -26,9 +28,18 @@ pub struct Alarm {
     rising: (u32, Severity),
     /// The newest score and the stamp of its sample.
     newest: Option<(f64, Timestamp)>,
-    /// The machine is not to alarm at all, e.g. because it is being changed over.
-    suppressed: bool,
+    suppression: Suppression,
+    /// What is wrong with what is said of the machine.
+    deficiency: Option<Deficiency>,
     standing: Option<Standing>,
+}
+
+/// A fault of a sensor, a line, a clock or a disk: an alarm of the class `data_quality`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Deficiency {
+    pub severity: Severity,
+    /// What it is, for people.
+    pub reason: String,
 }
 
 /// The newest transition of a machine: all that an alarm needs to go on after a restart.
@@ -38,7 +49,7 @@ pub type Standing = Transition;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AlarmMemory {
     condition: ConditionMemory,
-    suppressed: bool,
+    suppression: Suppression,
     /// Of the newest transition; what follows belongs to it.
     seq: u64,
     acknowledged: bool,
@@ -88,19 +99,33 @@ impl Alarm {
     pub fn new(machine: Name, settings: AlarmSettings) -> Self {
         let condition = Condition::new(settings.condition);
         let rising = (0, Severity::Critical);
-        Self { machine, settings, condition, rising, newest: None, suppressed: false, standing: None }
+        let suppression = Suppression::default();
+        Self { machine, settings, condition, rising, newest: None, suppression, deficiency: None, standing: None }
+    }
+
+    /// Goes on under other settings where it stands.
+    pub fn set(&mut self, settings: AlarmSettings) {
+        self.settings = settings;
+        self.condition.set(settings.condition);
     }
 
     /// Goes on where a machine's newest transition, read back after a restart, left it.
     pub fn resume(&mut self, standing: Standing) {
+        let open = !matches!(standing.state, State::Normal | State::ReturnedUnacknowledged);
+        self.deficiency = (open && standing.class == Class::DataQuality)
+            .then(|| Deficiency { severity: standing.severity, reason: standing.reason.clone().unwrap_or_default() });
         self.condition = match standing.state {
+            _ if standing.class == Class::DataQuality => Condition::new(self.settings.condition),
             // What was shelved or suppressed is taken to last until samples say otherwise.
             State::Unacknowledged | State::Acknowledged | State::Shelved | State::Suppressed => {
                 Condition::resumed(self.settings.condition, standing.score)
             }
             State::Normal | State::ReturnedUnacknowledged => Condition::new(self.settings.condition),
         };
-        self.suppressed = standing.state == State::Suppressed;
+        self.suppression = match standing.state {
+            State::Suppressed => Suppression::of(standing.operator.as_deref(), standing.reason.as_deref()),
+            _ => Suppression::default(),
+        };
         self.standing = Some(standing);
     }
 
@@ -109,7 +134,7 @@ impl Alarm {
         let standing = self.standing.as_ref();
         AlarmMemory {
             condition: self.condition.memory(),
-            suppressed: self.suppressed,
+            suppression: self.suppression,
             seq: standing.map_or(0, |standing| standing.seq),
             acknowledged: standing.is_some_and(|standing| standing.acknowledged),
             shelved_until: standing.and_then(|standing| standing.shelved_until),
@@ -120,12 +145,13 @@ impl Alarm {
     pub fn recall(&mut self, memory: AlarmMemory) {
         let silent = matches!(self.state(), State::Shelved | State::Suppressed);
         self.condition.recall(memory.condition, silent);
-        // With an open episode its own state tells whether it is suppressed.
-        if self.state() == State::Normal {
-            self.suppressed = memory.suppressed;
+        let same = self.standing.as_ref().map_or(0, |standing| standing.seq) == memory.seq;
+        // With an episode that has gone on since, its own state tells whether it is suppressed.
+        if same || self.state() == State::Normal {
+            self.suppression = memory.suppression;
         }
         // What was done since the newest transition without being one itself.
-        if let Some(standing) = self.standing.as_mut().filter(|standing| standing.seq == memory.seq) {
+        if let Some(standing) = self.standing.as_mut().filter(|_| same) {
             standing.acknowledged = memory.acknowledged;
             standing.shelved_until = memory.shelved_until;
         }
@@ -136,35 +162,41 @@ impl Alarm {
         if let Some(standing) = before.standing.clone() {
             self.resume(standing);
         }
-        self.suppressed = before.suppressed;
+        self.suppression = before.suppression;
+        self.deficiency = before.deficiency.clone();
     }
 
     /// Takes the newest score and tells what changed.
     pub fn observe(&mut self, score: f64, sample_time: Timestamp, now: Timestamp) -> Option<Transition> {
-        let holds = self.condition.observe(score);
+        self.condition.observe(score);
         self.newest = Some((score, sample_time));
-        let severity = severity_of(score);
-        let seen = |state, severity| Change { score, sample_time, ..Change::to(state, severity, now) };
-        match (self.state(), holds) {
-            (State::Normal | State::ReturnedUnacknowledged, true) if !self.suppressed => {
-                self.rising = (0, Severity::Critical);
-                Some(self.change(seen(State::Unacknowledged, severity)))
+        let severity = match &self.deficiency {
+            Some(deficiency) if !self.condition.holds() => deficiency.severity,
+            _ => severity_of(score),
+        };
+        self.weigh(severity, now)
+    }
+
+    /// Takes what is wrong with what is said of the machine, or that nothing is, and tells what changed.
+    pub fn report(&mut self, deficiency: Option<Deficiency>, now: Timestamp) -> Option<Transition> {
+        self.deficiency = deficiency;
+        let severity = match &self.deficiency {
+            Some(deficiency) if !self.condition.holds() => deficiency.severity,
+            _ => self.severity(),
+        };
+        self.weigh(severity, now)
+    }
+
+    /// Takes what excuses the machine from alarming, or that nothing does, and tells what changed.
+    pub fn excuse(&mut self, excuse: Option<Excuse>, now: Timestamp) -> Option<Transition> {
+        let before = self.suppression;
+        self.suppression.excuse = excuse;
+        match (before.is_on(), self.suppression.is_on(), self.state()) {
+            (false, true, State::Unacknowledged | State::Acknowledged | State::ReturnedUnacknowledged) => {
+                let reason = excuse.map(|excuse| excuse.as_str().to_owned());
+                Some(self.change(Change { reason, ..self.as_it_stands(State::Suppressed, None, now) }))
             }
-            (State::Unacknowledged, false) => Some(self.change(seen(State::ReturnedUnacknowledged, self.severity()))),
-            (State::Acknowledged, false) => Some(self.change(seen(State::Normal, self.severity()))),
-            (state @ (State::Unacknowledged | State::Acknowledged), true) => {
-                let (run, least) = self.rising;
-                self.rising = match severity > self.severity() {
-                    true => (run + 1, least.min(severity)),
-                    false => (0, Severity::Critical),
-                };
-                let (run, least) = self.rising;
-                (run >= self.settings.condition.raise_after.saturating_mul(SETTLED)).then(|| {
-                    self.rising = (0, Severity::Critical);
-                    self.change(seen(state, least))
-                })
-            }
-            (State::Shelved, _) => self.pass_time(now),
+            (true, false, State::Suppressed) => Some(self.come_back(None, now)),
             _ => None,
         }
     }
@@ -205,14 +237,61 @@ impl Alarm {
         self.standing.as_ref()
     }
 
-    /// Whether the condition holds at the newest sample.
+    /// Whether the machine's condition, or a deficiency, holds.
     pub fn holds(&self) -> bool {
-        self.condition.holds()
+        self.condition.holds() || self.deficiency.is_some()
     }
 
     /// Whether the machine is not to alarm at all.
-    pub fn is_suppressed(&self) -> bool {
-        self.suppressed
+    pub fn suppression(&self) -> Suppression {
+        self.suppression
+    }
+
+    fn class(&self) -> Class {
+        match self.deficiency {
+            Some(_) if !self.condition.holds() => Class::DataQuality,
+            _ => Class::Condition,
+        }
+    }
+
+    /// Compares what holds with where the alarm stands.
+    fn weigh(&mut self, severity: Severity, now: Timestamp) -> Option<Transition> {
+        let class = self.class();
+        match (self.state(), self.holds()) {
+            (State::Normal | State::ReturnedUnacknowledged, true) if !self.suppression.is_on() => {
+                self.rising = (0, Severity::Critical);
+                Some(self.change(Change { severity, class, ..self.seen(State::Unacknowledged, now) }))
+            }
+            (State::Unacknowledged, false) if self.settings.latch => None,
+            (State::Unacknowledged, false) => Some(self.change(self.seen(State::ReturnedUnacknowledged, now))),
+            (State::Acknowledged, false) => Some(self.change(self.seen(State::Normal, now))),
+            (state @ (State::Unacknowledged | State::Acknowledged), true) => {
+                if self.standing.as_ref().is_some_and(|standing| standing.class != class) {
+                    let severity = severity.max(self.severity());
+                    return Some(self.change(Change { severity, class, ..self.seen(state, now) }));
+                }
+                let (run, least) = self.rising;
+                self.rising = match severity > self.severity() {
+                    true => (run + 1, least.min(severity)),
+                    false => (0, Severity::Critical),
+                };
+                let (run, least) = self.rising;
+                (run >= self.settings.condition.raise_after.saturating_mul(SETTLED)).then(|| {
+                    self.rising = (0, Severity::Critical);
+                    self.change(Change { severity: least, ..self.seen(state, now) })
+                })
+            }
+            (State::Shelved, _) => self.pass_time(now),
+            _ => None,
+        }
+    }
+
+    /// A change that the machine has caused.
+    fn seen(&self, state: State, now: Timestamp) -> Change {
+        let (score, sample_time) = self.newest.unwrap_or((0.0, now));
+        let class = self.standing.as_ref().map_or(Class::Condition, |standing| standing.class);
+        let reason = self.deficiency.as_ref().map(|deficiency| deficiency.reason.clone());
+        Change { score, sample_time, class, reason, ..Change::to(state, self.severity(), now) }
     }
 
     fn severity(&self) -> Severity {
@@ -221,6 +300,8 @@ impl Alarm {
 
     fn acknowledge(&mut self, action: &Action, now: Timestamp) -> Option<Transition> {
         let state = match self.state() {
+            // A latched alarm whose condition is over has only waited for this.
+            State::Unacknowledged if !self.holds() => State::Normal,
             State::Unacknowledged => State::Acknowledged,
             State::ReturnedUnacknowledged => State::Normal,
             State::Shelved | State::Suppressed | State::Acknowledged | State::Normal => {
@@ -270,30 +351,32 @@ impl Alarm {
     }
 
     fn suppress(&mut self, on: bool, reason: Option<String>, action: &Action, now: Timestamp) -> Option<Transition> {
-        if self.suppressed == on {
-            return None;
-        }
-        self.suppressed = on;
-        match (on, self.state()) {
-            (true, State::Normal) | (false, State::Normal) => None,
-            (true, _) => {
+        let before = self.suppression;
+        self.suppression.by_operator = on;
+        match (before.is_on(), self.suppression.is_on(), self.state()) {
+            (_, _, State::Normal) => None,
+            (false, true, _) => {
                 let change = self.as_it_stands(State::Suppressed, Some(action), now);
                 Some(self.change(Change { reason, ..change }))
             }
-            (false, State::Suppressed) => Some(self.come_back(Some(action), now)),
-            (false, _) => None,
+            (true, false, State::Suppressed) => Some(self.come_back(Some(action), now)),
+            _ => None,
         }
     }
 
     /// From shelf or suppression to where the condition says.
     fn come_back(&mut self, action: Option<&Action>, now: Timestamp) -> Transition {
         let acknowledged = self.standing.as_ref().is_some_and(|standing| standing.acknowledged);
-        let state = match (self.condition.holds(), acknowledged) {
+        let state = match (self.holds(), acknowledged) {
+            // From the shelf, while the machine is not to alarm.
+            (true, _) if self.suppression.is_on() => State::Suppressed,
             (true, true) => State::Acknowledged,
             (true, false) => State::Unacknowledged,
             (false, _) => State::Normal,
         };
-        self.change(self.as_it_stands(state, action, now))
+        let excuse = self.suppression.excuse.filter(|_| state == State::Suppressed);
+        let reason = excuse.map(|excuse| excuse.as_str().to_owned());
+        self.change(Change { reason, ..self.as_it_stands(state, action, now) })
     }
 
     /// A change that no sample caused.
@@ -303,7 +386,8 @@ impl Alarm {
         match &self.standing {
             Some(standing) => {
                 let (score, sample_time) = self.newest.unwrap_or((standing.score, standing.sample_time));
-                Change { score, sample_time, acknowledged: standing.acknowledged, operator, ..change }
+                let Transition { class, acknowledged, .. } = *standing;
+                Change { score, sample_time, class, acknowledged, operator, ..change }
             }
             None => Change { operator, ..change },
         }
@@ -323,7 +407,7 @@ impl Alarm {
         let transition = Transition {
             episode,
             seq,
-            class: Class::Condition,
+            class: change.class,
             state: change.state,
             severity: change.severity,
             score: change.score,
@@ -342,6 +426,7 @@ impl Alarm {
 }
 
 struct Change {
+    class: Class,
     state: State,
     severity: Severity,
     score: f64,
@@ -356,6 +441,7 @@ struct Change {
 impl Change {
     fn to(state: State, severity: Severity, now: Timestamp) -> Self {
         Self {
+            class: Class::Condition,
             state,
             severity,
             score: 0.0,
@@ -392,187 +478,5 @@ const SETTLED: u32 = 3;
 const LONGEST_SHELF_LIFE: SignedDuration = SignedDuration::from_hours(30 * 24);
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn alarm() -> Alarm {
-        Alarm::new(Name::parse("press-01").unwrap(), AlarmSettings::default())
-    }
-
-    fn time(second: i64) -> Timestamp {
-        Timestamp::from_second(1_795_538_400 + second).unwrap()
-    }
-
-    fn deed(deed: Deed) -> Action {
-        Action { operator: "m.ito".into(), episode: None, deed }
-    }
-
-    fn ack(episode: Option<&str>) -> Action {
-        Action { episode: episode.map(str::to_owned), ..deed(Deed::Acknowledge) }
-    }
-
-    fn shelve(seconds: u64) -> Action {
-        deed(Deed::Shelve { until: ShelfLife::For(Duration::from_secs(seconds)), reason: "spare part".into() })
-    }
-
-    fn suppress(on: bool) -> Action {
-        deed(Deed::Suppress { on, reason: None })
-    }
-
-    fn feed(alarm: &mut Alarm, score: f64, seconds: std::ops::Range<i64>) -> Vec<Transition> {
-        seconds.filter_map(|second| alarm.observe(score, time(second), time(second))).collect()
-    }
-
-    #[test]
-    fn an_alarm_that_nobody_acknowledged_waits_for_it_after_the_return() {
-        let mut alarm = alarm();
-        let raised = feed(&mut alarm, 2.0, 0..10);
-        assert_eq!(raised.len(), 1);
-        assert_eq!((raised[0].state, raised[0].seq), (State::Unacknowledged, 1));
-        let returned = feed(&mut alarm, 0.1, 10..20);
-        assert_eq!((returned[0].state, returned[0].seq), (State::ReturnedUnacknowledged, 2));
-        let again = feed(&mut alarm, 2.0, 20..30);
-        assert_eq!((again[0].state, &again[0].episode), (State::Unacknowledged, &raised[0].episode));
-        feed(&mut alarm, 0.1, 30..40);
-        let ended = alarm.act(&ack(None), time(40)).unwrap().unwrap();
-        assert_eq!((ended.state, ended.seq, &ended.episode), (State::Normal, 5, &raised[0].episode));
-        let next = feed(&mut alarm, 2.0, 50..60);
-        assert_ne!(next[0].episode, raised[0].episode);
-    }
-
-    #[test]
-    fn an_acknowledged_alarm_returns_to_normal_by_itself() {
-        let mut alarm = alarm();
-        feed(&mut alarm, 2.0, 0..10);
-        assert_eq!(alarm.act(&ack(None), time(10)).unwrap().map(|t| t.state), Some(State::Acknowledged));
-        assert_eq!(alarm.act(&ack(None), time(11)), Ok(None), "a second time changes nothing");
-        assert_eq!(feed(&mut alarm, 0.1, 12..20)[0].state, State::Normal);
-        assert_eq!(alarm.act(&ack(None), time(21)), Err(Refusal::NoEpisode));
-    }
-
-    #[test]
-    fn an_acknowledgement_of_another_episode_is_refused() {
-        let mut alarm = alarm();
-        feed(&mut alarm, 2.0, 0..10);
-        let refused = alarm.act(&ack(Some("another")), time(10));
-        assert!(matches!(refused, Err(Refusal::OtherEpisode { .. })));
-    }
-
-    #[test]
-    fn severity_rises_within_an_episode_but_never_sinks() {
-        let mut alarm = alarm();
-        feed(&mut alarm, 1.2, 0..10);
-        let risen = feed(&mut alarm, 7.0, 10..30);
-        assert_eq!((risen.len(), risen[0].severity, risen[0].state), (1, Severity::Critical, State::Unacknowledged));
-        assert!(feed(&mut alarm, 2.5, 30..60).is_empty());
-    }
-
-    #[test]
-    fn a_restart_goes_on_with_the_same_episode_and_the_next_seq() {
-        let mut before = alarm();
-        let raised = feed(&mut before, 2.0, 0..10);
-        let mut after = alarm();
-        after.resume(before.standing().unwrap().clone());
-        assert!(feed(&mut after, 2.0, 10..20).is_empty(), "no second episode");
-        let returned = feed(&mut after, 0.1, 20..30);
-        assert_eq!((returned[0].seq, &returned[0].episode), (2, &raised[0].episode));
-    }
-
-    #[test]
-    fn a_clock_that_is_set_back_lets_nothing_change_before_it_was_raised() {
-        let mut alarm = alarm();
-        feed(&mut alarm, 2.0, 0..10);
-        let acknowledged = alarm.act(&ack(None), time(-3600)).unwrap().unwrap();
-        assert!(acknowledged.raised <= acknowledged.changed);
-    }
-
-    #[test]
-    fn a_shelved_alarm_keeps_silent_and_comes_back_by_itself() {
-        let mut alarm = alarm();
-        feed(&mut alarm, 2.0, 0..10);
-        let shelved = alarm.act(&shelve(100), time(10)).unwrap().unwrap();
-        assert_eq!((shelved.state, shelved.shelved_until), (State::Shelved, Some(time(110))));
-        assert!(feed(&mut alarm, 0.1, 11..50).is_empty() && feed(&mut alarm, 9.0, 50..110).is_empty());
-        assert_eq!(alarm.pass_time(time(110)).map(|back| back.state), Some(State::Unacknowledged));
-        alarm.act(&ack(None), time(111)).unwrap();
-        alarm.act(&shelve(10), time(112)).unwrap();
-        assert_eq!(feed(&mut alarm, 9.0, 113..123)[0].state, State::Acknowledged, "as it was before the shelf");
-        alarm.act(&shelve(10), time(124)).unwrap();
-        feed(&mut alarm, 0.1, 125..131);
-        let ended = alarm.act(&deed(Deed::Unshelve), time(131)).unwrap().unwrap();
-        assert_eq!((ended.state, ended.operator.as_deref()), (State::Normal, Some("m.ito")));
-    }
-
-    #[test]
-    fn a_shelf_life_has_an_end_within_thirty_days() {
-        let mut alarm = alarm();
-        assert_eq!(alarm.act(&shelve(10), time(0)), Err(Refusal::NoEpisode));
-        feed(&mut alarm, 2.0, 0..10);
-        for until in [
-            ShelfLife::For(Duration::from_secs(30 * 86_400 + 1)),
-            ShelfLife::For(Duration::MAX),
-            ShelfLife::For(Duration::ZERO),
-            ShelfLife::Until(time(9)),
-        ] {
-            let action = deed(Deed::Shelve { until, reason: "r".into() });
-            assert_eq!(alarm.act(&action, time(10)), Err(Refusal::ShelfLife), "{until:?}");
-        }
-        assert_eq!(alarm.act(&deed(Deed::Unshelve), time(10)), Err(Refusal::NotShelved));
-        assert!(alarm.act(&shelve(30 * 86_400), time(10)).unwrap().is_some());
-    }
-
-    #[test]
-    fn a_suppressed_machine_raises_nothing_and_afterwards_what_is_still_there() {
-        let mut alarm = alarm();
-        assert_eq!(alarm.act(&suppress(true), time(0)), Ok(None), "without an episode only the status tells");
-        assert!(feed(&mut alarm, 2.0, 1..20).is_empty() && alarm.is_suppressed());
-        assert_eq!(alarm.act(&suppress(false), time(20)), Ok(None));
-        assert_eq!(feed(&mut alarm, 2.0, 21..22)[0].state, State::Unacknowledged);
-        let suppressed = alarm.act(&suppress(true), time(23)).unwrap().unwrap();
-        assert_eq!(suppressed.state, State::Suppressed);
-        assert_eq!(alarm.act(&shelve(10), time(24)), Err(Refusal::Suppressed));
-        let back = alarm.act(&suppress(false), time(25)).unwrap().unwrap();
-        assert_eq!((back.state, back.episode), (State::Unacknowledged, suppressed.episode));
-    }
-
-    proptest! {
-        #[test]
-        fn whatever_happens_seq_has_no_holes_and_one_episode_is_open(
-            steps in proptest::collection::vec((0.0f64..8.0, 0u8..12, any::<bool>()), 0..400),
-        ) {
-            let mut alarm = alarm();
-            let mut seen: Vec<Transition> = Vec::new();
-            for (second, (score, command, restart)) in steps.into_iter().enumerate() {
-                let second = second as i64;
-                if restart && let Some(standing) = alarm.standing().cloned() {
-                    alarm = Alarm::new(Name::parse("press-01").unwrap(), AlarmSettings::default());
-                    alarm.resume(standing);
-                }
-                for _ in 0..6 {
-                    seen.extend(alarm.observe(score, time(second), time(second)));
-                }
-                let action = match command {
-                    0..2 => ack(None),
-                    2 => shelve(7),
-                    3 => deed(Deed::Unshelve),
-                    4 => suppress(true),
-                    5..7 => suppress(false),
-                    _ => continue,
-                };
-                if let Ok(transition) = alarm.act(&action, time(second)) {
-                    seen.extend(transition);
-                }
-            }
-            for (index, transition) in seen.iter().enumerate() {
-                prop_assert_eq!(transition.seq, index as u64 + 1);
-                prop_assert!(transition.raised <= transition.changed);
-            }
-            for pair in seen.windows(2) {
-                prop_assert_eq!(pair[0].episode == pair[1].episode, pair[0].state != State::Normal);
-                prop_assert!(pair[0].state != pair[1].state || pair[0].severity != pair[1].severity);
-            }
-        }
-    }
-}
+#[path = "lifecycle_tests.rs"]
+mod tests;

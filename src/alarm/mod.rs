@@ -4,8 +4,14 @@
 
 mod condition;
 mod lifecycle;
+mod operation;
+mod performance;
+mod suppression;
 mod transition;
 
 pub use condition::{Condition, ConditionMemory, ConditionSettings};
-pub use lifecycle::{Action, Alarm, AlarmMemory, AlarmSettings, Deed, Refusal, ShelfLife, Standing};
+pub use lifecycle::{Action, Alarm, AlarmMemory, AlarmSettings, Deed, Deficiency, Refusal, ShelfLife, Standing};
+pub use operation::{MaintenanceWindow, Operation, RunningRule};
+pub use performance::{Flood, Performance, Report, Verdict};
+pub use suppression::{Excuse, Suppression};
 pub use transition::{Class, Severity, State, Transition};

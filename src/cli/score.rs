@@ -1,7 +1,6 @@
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
@@ -90,21 +89,13 @@ impl Score {
     fn profile(&self) -> Result<Profile, Failure> {
         let shelves = Shelves::shipped(self.models.clone(), self.allow_unsigned);
         let library = shelves.library()?;
-        let universal = Profile {
-            channels: Vec::new(),
-            model: None,
-            symptoms: Arc::new(library.symptoms(None)),
-            facts: MachineFacts::new(Name::from_recording("recording")),
-            library: library.clone(),
-            calibrate: self.calibrate,
-            cadence: None,
-            raise_after: None,
-            clear_after: None,
-        };
+        let facts = MachineFacts::new(Name::from_recording("recording"));
+        let universal = Profile::universal(library.clone(), facts, self.calibrate);
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
         let StockedKind { kind, model, symptoms } = shelves.kind(&name, &library)?;
-        Ok(Profile { channels: kind.channels(), model, symptoms, cadence: Some(kind.cadence), ..universal })
+        let running = kind.running();
+        Ok(Profile { channels: kind.channels(), model, symptoms, cadence: Some(kind.cadence), running, ..universal })
     }
 
     fn rows_writer(&self, recording: &Recording) -> Result<Option<csv::Writer<Box<dyn Write>>>, Failure> {
@@ -197,7 +188,7 @@ impl Summary {
             self.calibrated(fitted);
         }
         if observation.holds && !self.open {
-            self.episodes.push(self.episode(row, observation.announcement.as_deref()));
+            self.episodes.push(self.episode(row, observation.announcements.last()));
         }
         self.open = observation.holds;
         if let (true, Some(episode)) = (self.open, self.episodes.last_mut()) {

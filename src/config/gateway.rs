@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use serde::{Deserialize, Deserializer, de};
 
+use super::alarm::{AlarmKeys, LONGEST_DELAY, MaintenanceTable, RunningKeys};
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
-use crate::machine::{CalibrationLength, MOST_CALIBRATION_ROWS};
+use crate::alarm::{MaintenanceWindow, RunningRule};
+use crate::machine::{CalibrationLength, Delays, MOST_CALIBRATION_ROWS};
 use crate::notation::{Key, TomlError, parse_duration, parse_size, read_toml, sha256_hex, some_duration};
 use crate::plant::Input;
 
@@ -26,8 +28,8 @@ pub struct Config {
     pub inputs: Vec<Input>,
     pub machine_defaults: MachineKeys,
     pub machines: Vec<(Name, MachineKeys)>,
-    pub raise_after: Option<Duration>,
-    pub clear_after: Option<Duration>,
+    pub delays: Delays,
+    pub maintenance: Arc<[MaintenanceWindow]>,
     pub score_every: Duration,
     /// Of the file's text.
     pub sha256: String,
@@ -62,6 +64,9 @@ pub struct MachineKeys {
     #[serde(default, deserialize_with = "some_duration")]
     pub lateness: Option<Duration>,
     pub kind: Option<Name>,
+    /// How its telemetry tells whether it runs.
+    #[serde(default, deserialize_with = "some_rule")]
+    pub running: Option<RunningRule>,
     /// How the machine is locked out before somebody opens it; steps that need it are shown only where it is known.
     pub lockout: Option<LockoutFacts>,
     /// Part numbers by the playbooks' part ids.
@@ -93,6 +98,7 @@ impl Config {
             calibrate: own.calibrate.or(defaults.calibrate),
             lateness: own.lateness.or(defaults.lateness),
             kind: own.kind.or_else(|| defaults.kind.clone()),
+            running: own.running.or_else(|| defaults.running.clone()),
             lockout: own.lockout.or_else(|| defaults.lockout.clone()),
             parts: if own.parts.is_empty() { defaults.parts.clone() } else { own.parts },
         }
@@ -149,6 +155,8 @@ struct File {
     #[serde(default)]
     alarm: AlarmKeys,
     #[serde(default)]
+    maintenance: Vec<MaintenanceTable>,
+    #[serde(default)]
     score: ScoreKeys,
     #[serde(default)]
     machine: Vec<MachineTable>,
@@ -176,15 +184,6 @@ pub struct InputKeys {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AlarmKeys {
-    #[serde(default, deserialize_with = "some_duration")]
-    raise_after: Option<Duration>,
-    #[serde(default, deserialize_with = "some_duration")]
-    clear_after: Option<Duration>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields)]
 struct ScoreKeys {
     #[serde(default, deserialize_with = "some_duration")]
     every: Option<Duration>,
@@ -201,6 +200,8 @@ struct MachineTable {
     #[serde(default, deserialize_with = "some_duration")]
     lateness: Option<Duration>,
     kind: Option<Name>,
+    #[serde(default, deserialize_with = "some_rule")]
+    running: Option<RunningRule>,
     lockout: Option<LockoutFacts>,
     #[serde(default)]
     parts: BTreeMap<String, String>,
@@ -243,13 +244,12 @@ impl File {
             return Err(source.wrong(top("max_machines"), &what));
         }
         check_delays(&self.machine_defaults, ("machine_defaults", 0), source)?;
-        for (name, delay) in [("raise_after", self.alarm.raise_after), ("clear_after", self.alarm.clear_after)] {
-            if delay.is_some_and(|delay| delay > LONGEST_DELAY) {
-                return Err(
-                    source.wrong(Key { table: ("alarm", 0), name }, "is more than 7 days; an alarm so late is none")
-                );
-            }
-        }
+        let delays = self.alarm.delays();
+        let delays = delays.map_err(|(name, what)| source.wrong(Key { table: ("alarm", 0), name }, &what))?;
+        let maintenance = self.maintenance.into_iter().enumerate().map(|(index, table)| {
+            table.window().map_err(|(name, what)| source.wrong(Key { table: ("maintenance", index), name }, &what))
+        });
+        let maintenance = maintenance.collect::<Result<_, TomlError>>()?;
         let mut machines: Vec<(Name, MachineKeys)> = Vec::new();
         for (index, machine) in self.machine.into_iter().enumerate() {
             let table = ("machine", index);
@@ -257,8 +257,8 @@ impl File {
                 let what = format!("{} is listed twice", machine.name);
                 return Err(source.wrong(Key { table, name: "name" }, &what));
             }
-            let MachineTable { name, cadence, calibrate, lateness, kind, lockout, parts } = machine;
-            let keys = MachineKeys { cadence, calibrate, lateness, kind, lockout, parts };
+            let MachineTable { name, cadence, calibrate, lateness, kind, running, lockout, parts } = machine;
+            let keys = MachineKeys { cadence, calibrate, lateness, kind, running, lockout, parts };
             check_delays(&keys, table, source)?;
             machines.push((name, keys));
         }
@@ -276,8 +276,8 @@ impl File {
             inputs,
             machine_defaults: self.machine_defaults,
             machines,
-            raise_after: self.alarm.raise_after,
-            clear_after: self.alarm.clear_after,
+            delays,
+            maintenance,
             score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
             sha256: sha256_hex(source.text.as_bytes()),
             source: source.clone(),
@@ -355,6 +355,10 @@ impl MqttTable {
     }
 }
 
+fn some_rule<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<RunningRule>, D::Error> {
+    RunningKeys::deserialize(deserializer).map(|keys| Some(keys.rule()))
+}
+
 fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
     parse_size(&String::deserialize(deserializer)?).map(Some).map_err(de::Error::custom)
 }
@@ -363,7 +367,6 @@ fn some_size<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, 
 const FEWEST_ROWS: usize = 400;
 const FEWEST_SAMPLES: u64 = 50;
 const MOST_SAMPLES: u64 = MOST_CALIBRATION_ROWS as u64;
-const LONGEST_DELAY: Duration = Duration::from_secs(7 * 86_400);
 
 #[cfg(test)]
 mod tests {
@@ -408,6 +411,15 @@ mod tests {
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nmax_payload = \"1MB\"", "is not a size"),
             ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
             ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
+            ("[[input]]", "[alarm]\nraise_within = \"5s\"\n[[input]]", "needs raise_after"),
+            ("[[input]]", "[alarm]\nraise_after = \"5s\"\nraise_within = \"4s\"\n[[input]]", "less than raise_after"),
+            ("[[input]]", "[machine_defaults]\nrunning = { chanel = \"rpm\", above = 1 }\n[[input]]", "`channel`"),
+            ("[[input]]", "[[maintenance]]\nfrom = \"noon\"\nuntil = \"noon\"\n[[input]]", "no time in RFC 3339"),
+            (
+                "[[input]]",
+                "[[maintenance]]\nfrom = \"2026-12-24T18:00:00Z\"\nuntil = \"2026-12-24T12:00:00Z\"\n[[input]]",
+                "line 6, column 1: until: is not later",
+            ),
             ("[[input]]", "[machine_defaults]\ncalibrate = 3\n[[input]]", "expected 50 to"),
             ("[[input]]", "[machine_defaults]\ncalibrate = true\n[[input]]", "a number of samples"),
         ] {

@@ -2,7 +2,9 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::alarm::RunningKeys;
 use crate::acquisition::Name;
+use crate::alarm::RunningRule;
 use crate::detection::{ChannelProfile, Role};
 use crate::manipulation::Limits;
 use crate::notation::{TomlError, duration, read_toml};
@@ -19,6 +21,7 @@ pub struct Kind {
     pub model: Option<Name>,
     /// The family of playbooks that tell what to do about its faults; none: the generic ones alone.
     pub playbooks: Option<String>,
+    running: Option<RunningKeys>,
     #[serde(rename = "channel")]
     channels: Vec<Channel>,
 }
@@ -40,6 +43,11 @@ struct Channel {
 impl Kind {
     pub fn parse(text: &str, origin: &str) -> Result<Self, TomlError> {
         read_toml(text, origin)
+    }
+
+    /// How a machine of this kind tells whether it runs.
+    pub fn running(&self) -> Option<RunningRule> {
+        self.running.clone().map(RunningKeys::rule)
     }
 
     pub fn channels(&self) -> Vec<ChannelProfile> {

@@ -3,6 +3,7 @@
 //!
 //! Nothing here opens a file that a configuration names; that is for those who use it.
 
+mod alarm;
 mod gateway;
 mod kind;
 

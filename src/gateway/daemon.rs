@@ -1,4 +1,4 @@
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::thread;
 use std::time::Duration;
 
@@ -56,13 +56,13 @@ impl Daemon {
         let since = Timestamp::now();
         let topics = Topics::new(&config.prefix, &config.gateway);
         let bounds = Bounds { machines: config.max_machines, payload: config.mqtt.max_payload };
-        let known: Vec<Name> =
-            config.machines.iter().map(|(name, _)| name.clone()).chain(standings.keys().cloned()).collect();
         let memories = Memories::in_state_dir(&config.state_dir);
         let remembered = memories.load().unwrap_or_else(|why| {
             warn!(why, "what machines remembered was put aside; their charts start empty");
             HashMap::new()
         });
+        let listed = config.machines.iter().map(|(name, _)| name);
+        let known: BTreeSet<Name> = listed.chain(standings.keys()).chain(remembered.keys()).cloned().collect();
         let workshop = workshop.with_standings(standings).with_memories(remembered);
         let mut plant = Plant::new(config.inputs.clone(), bounds, workshop);
         for name in &known {

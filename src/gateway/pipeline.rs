@@ -482,7 +482,8 @@ impl Pipeline {
                 state if state == "scoring" && silent => "no_data".to_owned(),
                 state => state,
             };
-            (machine.name().clone(), MachineStatus { state, trouble })
+            let suppressed_by = machine.suppression().as_str();
+            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble })
         });
         let gateway = &self.voice.gateway.name;
         let rejected = self.plant.rejections().clone();
@@ -518,8 +519,8 @@ impl Consequences {
         if let Some(trouble) = observation.trouble {
             self.troubles.push((name.clone(), trouble));
         }
-        if let Some(announcement) = observation.announcement {
-            self.announcements.push((name.clone(), *announcement));
+        for announcement in observation.announcements {
+            self.announcements.push((name.clone(), announcement));
         }
         if let Some(announcement) = observation.refreshed {
             self.refreshed.push((name.clone(), *announcement));

@@ -72,8 +72,9 @@ impl Workshop {
             facts: MachineFacts { name: name.clone(), lockout: keys.lockout.clone(), parts: keys.parts.clone() },
             calibrate: keys.calibration_length(),
             cadence: keys.cadence.or(stocked.map(|stocked| stocked.kind.cadence)),
-            raise_after: self.config.raise_after,
-            clear_after: self.config.clear_after,
+            delays: self.config.delays,
+            running: keys.running.or_else(|| stocked.and_then(|stocked| stocked.kind.running())),
+            maintenance: self.config.maintenance.clone(),
         }
     }
 

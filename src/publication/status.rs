@@ -29,6 +29,9 @@ pub struct StatusPayload {
 pub struct MachineStatus {
     /// `learning n/N`, then `scoring`.
     pub state: String,
+    /// On whose word it is suppressed, if it is: `operator`, `stopped`, `starting` or `maintenance`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_by: Option<&'static str>,
     /// Why it is not scored although it could be, if so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub trouble: Option<String>,
@@ -89,7 +92,7 @@ mod tests {
 
     #[test]
     fn however_many_machines_there_are_the_status_stays_below_64_kib_and_says_what_it_leaves_out() {
-        let machine = MachineStatus { state: "learning 0/400".to_owned(), trouble: None };
+        let machine = MachineStatus { state: "learning 0/400".to_owned(), suppressed_by: None, trouble: None };
         let name = |number: usize| Name::parse(&format!("{number}{}", "é".repeat(100))).unwrap();
         let machines = (0..1000).map(|number| (name(number), machine.clone())).collect();
         let status = StatusPayload::online(&name(0), Timestamp::UNIX_EPOCH, machines, Rejections::default());

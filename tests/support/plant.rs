@@ -101,18 +101,8 @@ impl Shown {
 
 /// Any machine: charts alone, channels learned from what it reports.
 pub fn universal() -> Profile {
-    let library = Arc::new(Library::shipped());
-    Profile {
-        channels: Vec::new(),
-        model: None,
-        symptoms: Arc::new(library.symptoms(None)),
-        library,
-        facts: MachineFacts::new(Name::parse("m1").expect("a name")),
-        calibrate: CalibrationLength::Samples(CALIBRATION),
-        cadence: None,
-        raise_after: None,
-        clear_after: None,
-    }
+    let facts = MachineFacts::new(Name::parse("m1").expect("a name"));
+    Profile::universal(Arc::new(Library::shipped()), facts, CalibrationLength::Samples(CALIBRATION))
 }
 
 /// A hydraulic rig with its channels and its network.

@@ -1,0 +1,124 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::advisory::{Library, MachineFacts};
+use crate::alarm::{AlarmSettings, ConditionSettings, MaintenanceWindow, RunningRule};
+use crate::assessment::SymptomTable;
+use crate::detection::{self, Calibration, ChannelProfile, Detector};
+use crate::models::{InferenceError, Model};
+use crate::notation::sha256_hex;
+
+/// What is known of a machine before it is heard.
+#[derive(Clone)]
+pub struct Profile {
+    /// Its channels; empty where they are learned from what it reports.
+    pub channels: Vec<ChannelProfile>,
+    /// The network of its kind; none for the universal profile.
+    pub model: Option<Arc<Model>>,
+    pub library: Arc<Library>,
+    /// The faults that a machine of its kind can have.
+    pub symptoms: Arc<SymptomTable>,
+    pub facts: MachineFacts,
+    pub calibrate: CalibrationLength,
+    /// The expected time between two samples; `None`: learned while calibrating.
+    pub cadence: Option<Duration>,
+    pub delays: Delays,
+    /// How its own telemetry tells whether it runs; `None`: it is taken to run always.
+    pub running: Option<RunningRule>,
+    /// When it is not to alarm because somebody works on it.
+    pub maintenance: Arc<[MaintenanceWindow]>,
+}
+
+/// When an alarm is raised and when it clears.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Delays {
+    /// `None`: five samples.
+    pub raise_after: Option<Duration>,
+    /// The time within which the samples of `raise_after` must lie; `None`: all in a row.
+    pub raise_within: Option<Duration>,
+    /// `None`: five samples.
+    pub clear_after: Option<Duration>,
+    /// An alarm that nobody has acknowledged does not return by itself.
+    pub latch: bool,
+}
+
+/// How much of a machine's telemetry it is calibrated on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CalibrationLength {
+    Samples(usize),
+    /// In the time of the samples.
+    Span(Duration),
+}
+
+/// Which model scores a machine.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ModelIdentity {
+    pub name: String,
+    pub version: String,
+    pub sha256: String,
+}
+
+impl Profile {
+    /// Of a machine that nothing is known of: charts alone, over whatever it reports.
+    pub fn universal(library: Arc<Library>, facts: MachineFacts, calibrate: CalibrationLength) -> Self {
+        Self {
+            channels: Vec::new(),
+            model: None,
+            symptoms: Arc::new(library.symptoms(None)),
+            library,
+            facts,
+            calibrate,
+            cadence: None,
+            delays: Delays::default(),
+            running: None,
+            maintenance: Arc::default(),
+        }
+    }
+
+    /// Changes with everything that a calibration depends on besides the machine's own rows.
+    pub fn fingerprint(&self) -> String {
+        let channels: Vec<String> = self.channels.iter().map(|channel| format!("{channel:?}")).collect();
+        sha256_hex(format!("{}\n{}\n{}", self.identity().sha256, detection::RECIPE, channels.join("\n")).as_bytes())
+    }
+
+    pub fn identity(&self) -> ModelIdentity {
+        match &self.model {
+            Some(model) => ModelIdentity {
+                name: model.manifest().name.to_string(),
+                version: model.manifest().version.clone(),
+                sha256: model.sha256().to_owned(),
+            },
+            None => ModelIdentity {
+                name: "universal".to_owned(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                sha256: sha256_hex(detection::RECIPE.as_bytes()),
+            },
+        }
+    }
+
+    pub(super) fn detector(&self, calibration: Calibration) -> Result<Detector, InferenceError> {
+        let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
+        Ok(Detector::new(calibration, denoiser))
+    }
+
+    pub(super) fn alarm_settings(&self, cadence: Duration) -> AlarmSettings {
+        let defaults = ConditionSettings::default();
+        let samples = |delay: Option<Duration>, default| match delay {
+            Some(delay) => (delay.as_secs_f64() / cadence.as_secs_f64().max(1e-3)).ceil().clamp(1.0, 1e6) as u32,
+            None => default,
+        };
+        let Delays { raise_after, raise_within, clear_after, latch } = self.delays;
+        let raise_after = samples(raise_after, defaults.raise_after);
+        AlarmSettings {
+            condition: ConditionSettings {
+                raise_after,
+                raise_within: samples(raise_within, raise_after),
+                clear_after: samples(clear_after, defaults.clear_after),
+                ..defaults
+            },
+            latch,
+        }
+    }
+}
