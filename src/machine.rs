@@ -109,7 +109,7 @@ pub enum Trouble {
 }
 
 /// What is said about an alarm.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Told {
     pub contributions: Vec<Contribution>,
     pub diagnosis: Diagnosis,
@@ -459,8 +459,7 @@ impl Machine {
 
     /// What a person or the clock has led to changes nothing about what was said.
     fn announce(&self, transition: Transition) -> Announcement {
-        let nothing = || Told { contributions: Vec::new(), diagnosis: Diagnosis::default(), recommendation: None };
-        Announcement { transition, told: self.told.clone().unwrap_or_else(nothing) }
+        Announcement { transition, told: self.told.clone().unwrap_or_default() }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Plant<M> {
     inputs: Vec<Input>,
     maker: M,
     most_machines: usize,
+    /// No machine may bear it: the gateway speaks of itself under it.
+    reserved: Option<Name>,
     largest_payload: usize,
     machines: BTreeMap<Name, Watched>,
     rejections: Rejections,
@@ -79,11 +81,17 @@ impl<M: MachineMaker> Plant<M> {
             inputs,
             maker,
             most_machines: bounds.machines,
+            reserved: None,
             largest_payload: bounds.payload,
             machines: BTreeMap::new(),
             rejections: Rejections::default(),
             newest_refusal: None,
         }
+    }
+
+    /// Takes no machine of this name.
+    pub fn reserving(self, name: Name) -> Self {
+        Self { reserved: Some(name), ..self }
     }
 
     /// Watches a machine from the start, heard of or not.
@@ -201,6 +209,9 @@ impl<M: MachineMaker> Plant<M> {
 
     fn newcomer(&mut self, name: &str) -> Result<(Name, Watched), Rejection> {
         let name = Name::parse(name).map_err(|_| Rejection::BadName)?;
+        if self.reserved.as_ref() == Some(&name) {
+            return Err(Rejection::BadName);
+        }
         if self.machines.len() >= self.most_machines {
             return Err(Rejection::UnknownMachine);
         }
@@ -289,12 +300,13 @@ mod tests {
 
     #[test]
     fn each_message_that_is_not_scored_is_counted_by_its_cause() {
-        let mut plant = plant();
+        let mut plant = plant().reserving(Name::parse("g1").unwrap());
         let large = format!("{{\"t\":1,\"x\":\"{}\"}}", "y".repeat(100));
         let long = format!("plant/{}/telemetry", "m".repeat(129));
         for (message, cause) in [
             (message("yard/a/telemetry", "{\"t\":1}"), Rejection::UnknownTopic),
             (message(&long, "{\"t\":1}"), Rejection::BadName),
+            (message("plant/g1/telemetry", "{\"t\":1}"), Rejection::BadName),
             (message("plant/a/telemetry", &large), Rejection::Oversize),
             (Message { retained: true, ..message("plant/a/telemetry", "{\"t\":1}") }, Rejection::Retained),
             (message("plant/a/telemetry", "{\"t\":300}"), Rejection::OutOfRange),

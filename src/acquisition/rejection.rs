@@ -16,7 +16,7 @@ pub enum Rejection {
     NoReading,
     #[error("the same channel twice in one message")]
     DuplicateKey,
-    #[error("a machine's or channel's name that cannot be a topic level")]
+    #[error("a machine's or channel's name that cannot be a topic level, or is the gateway's own")]
     BadName,
     #[error("more channels than a machine may have")]
     TooManyChannels,

@@ -242,6 +242,11 @@ impl Alarm {
         self.condition.holds() || self.deficiency.is_some()
     }
 
+    /// What is wrong with what is said of the machine, if something is.
+    pub fn deficiency(&self) -> Option<&Deficiency> {
+        self.deficiency.as_ref()
+    }
+
     /// Whether the machine is not to alarm at all.
     pub fn suppression(&self) -> Suppression {
         self.suppression

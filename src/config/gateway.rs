@@ -253,6 +253,10 @@ impl File {
         let mut machines: Vec<(Name, MachineKeys)> = Vec::new();
         for (index, machine) in self.machine.into_iter().enumerate() {
             let table = ("machine", index);
+            if machine.name == self.gateway {
+                let what = "is the gateway's own name, under which it speaks of itself; name one of them otherwise";
+                return Err(source.wrong(Key { table, name: "name" }, what));
+            }
             if machines.iter().any(|(name, _)| *name == machine.name) {
                 let what = format!("{} is listed twice", machine.name);
                 return Err(source.wrong(Key { table, name: "name" }, &what));
@@ -411,6 +415,7 @@ mod tests {
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nmax_payload = \"1MB\"", "is not a size"),
             ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
             ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
+            ("[[input]]", "[[machine]]\nname = \"g1\"\n[[input]]", "the gateway's own name"),
             ("[[input]]", "[alarm]\nraise_within = \"5s\"\n[[input]]", "needs raise_after"),
             ("[[input]]", "[alarm]\nraise_after = \"5s\"\nraise_within = \"4s\"\n[[input]]", "less than raise_after"),
             ("[[input]]", "[machine_defaults]\nrunning = { chanel = \"rpm\", above = 1 }\n[[input]]", "`channel`"),

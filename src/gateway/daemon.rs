@@ -7,6 +7,7 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::Workshop;
+use super::own_alarm::OwnAlarm;
 use super::pipeline::{Parts, Pipeline, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
@@ -52,7 +53,8 @@ impl Daemon {
         if let Some(cause) = &recovery.degraded {
             warn!(cause, "the state folder cannot be written; alarms are kept in memory only");
         }
-        let standings = standings(&outbox);
+        let mut standings = standings(&outbox);
+        let own = OwnAlarm::new(&config.gateway, standings.remove(&config.gateway).map(|(standing, _)| standing));
         let since = Timestamp::now();
         let topics = Topics::new(&config.prefix, &config.gateway);
         let bounds = Bounds { machines: config.max_machines, payload: config.mqtt.max_payload };
@@ -64,7 +66,7 @@ impl Daemon {
         let listed = config.machines.iter().map(|(name, _)| name);
         let known: BTreeSet<Name> = listed.chain(standings.keys()).chain(remembered.keys()).cloned().collect();
         let workshop = workshop.with_standings(standings).with_memories(remembered);
-        let mut plant = Plant::new(config.inputs.clone(), bounds, workshop);
+        let mut plant = Plant::new(config.inputs.clone(), bounds, workshop).reserving(config.gateway.clone());
         for name in &known {
             plant.add(name);
         }
@@ -78,7 +80,7 @@ impl Daemon {
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
         let pipeline =
-            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, heart: heart.clone() });
+            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, own, heart: heart.clone() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let pipeline = thread::Builder::new()

@@ -4,6 +4,7 @@
 //! arithmetic happens here.
 
 mod daemon;
+mod own_alarm;
 mod pipeline;
 mod refusals;
 mod service;

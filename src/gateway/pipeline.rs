@@ -1,3 +1,6 @@
+mod commands;
+mod oversight;
+
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -6,19 +9,19 @@ use tokio::sync::oneshot;
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
+use self::oversight::Oversight;
 use super::Workshop;
+use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
-use crate::command::{Ledger, Order, Reply, Verb, Wish};
-use crate::machine::{Announcement, Fitted, Trouble};
-use crate::outbox::{Durability, Outbox, Publication};
+use crate::command::Ledger;
+use crate::machine::{Announcement, Fitted, ModelIdentity, Trouble};
+use crate::outbox::{Outbox, Publication};
 use crate::plant::{Message, Observed, Plant};
-use crate::publication::{
-    AlarmPayload, Gateway, Judged, MachineStatus, ScorePayload, StatusPayload, Topics, show_stamp,
-};
+use crate::publication::{AlarmPayload, Gateway, Judged, ScorePayload, StatusPayload, Topics};
 use crate::transport::{AckToken, LinkEvent, LinkEvents, LinkHandle, Qos, Refusal};
 
 /// The thread between the broker's link and the pure house: it scores, keeps the outbox, and answers with
@@ -49,9 +52,7 @@ pub(super) struct Pipeline {
     shed: u64,
     /// Something was done that no transition tells of.
     remember_soon: bool,
-    /// The disk refuses the outbox, and the log says so.
-    degraded: bool,
-    status: Status,
+    oversight: Oversight,
 }
 
 /// Who speaks, and where.
@@ -70,6 +71,8 @@ pub(super) struct Parts {
     pub voice: Voice,
     pub calibrations: Calibrations,
     pub memories: Memories,
+    /// The gateway's alarm about itself.
+    pub own: OwnAlarm,
     /// Beats while the pipeline goes on.
     pub heart: Heartbeat,
 }
@@ -78,13 +81,6 @@ pub(super) struct Parts {
 struct Heard {
     published: Duration,
     last: Duration,
-}
-
-#[derive(Default)]
-struct Status {
-    /// As it was published last.
-    payload: Vec<u8>,
-    connected: bool,
 }
 
 /// What a batch of messages led to.
@@ -101,7 +97,11 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, own, heart } = parts;
+        let mut oversight = Oversight::new(own);
+        for (name, standing) in plant.machines().filter_map(|it| Some((it.name(), it.standing()?))) {
+            oversight.performance().resume(name, standing);
+        }
         Self {
             plant,
             outbox,
@@ -121,8 +121,7 @@ impl Pipeline {
             announce_again_at: Vec::new(),
             shed: 0,
             remember_soon: false,
-            degraded: false,
-            status: Status::default(),
+            oversight,
         }
     }
 
@@ -191,7 +190,7 @@ impl Pipeline {
             LinkEvent::Connected { session_present } => self.connected(session_present),
             LinkEvent::Disconnected { reason } => {
                 warn!(%reason, "the broker is gone; alarms are kept until it is back");
-                self.status.connected = false;
+                self.oversight.disconnected();
                 self.unacknowledged.clear();
             }
             LinkEvent::Unreachable { reason, attempts } => {
@@ -202,6 +201,7 @@ impl Pipeline {
             }
             LinkEvent::SubscriptionRefused { filter } => {
                 error!(%filter, "the broker refuses this subscription: check its access rules");
+                self.oversight.subscription_refused(filter);
             }
             LinkEvent::SubscriptionDowngraded { filter, granted } => {
                 warn!(%filter, ?granted, "the broker grants less than was asked: telemetry may get lost on the way here");
@@ -221,65 +221,6 @@ impl Pipeline {
         plant.receive(message, now, &mut |observed| consequences.add(observed, heard, voice, now));
         self.tell_refusal(now);
         self.draw(consequences);
-    }
-
-    /// Carries out one command and prepares its answer. A verb or a machine's name that could not even be answered is
-    /// nobody's command.
-    fn obey(&mut self, machine: &str, verb: &str, payload: &[u8]) {
-        let (Some(verb), Ok(name)) = (Verb::parse(verb), Name::parse(machine)) else { return };
-        let now = self.now();
-        let reply = Reply::new(verb, &name, &self.voice.gateway.name, show_stamp(now.utc));
-        let topic = self.voice.topics.result(&name, verb.as_str());
-        let answer = match Order::parse(verb, payload) {
-            Err(error) => reply.to(error.id.clone()).refusing(error).to_json(),
-            Ok(Order { id, wish }) => match self.ledger.answered(&name, &id) {
-                Some((same, answer)) if same == verb => answer.to_vec(),
-                Some((other, _)) => {
-                    let why =
-                        format!("the id was used for a command {} before; give each command its own", other.as_str());
-                    reply.to(Some(id)).refusing(why).to_json()
-                }
-                None => {
-                    let known = self.plant.machine_mut(name.as_str()).is_some();
-                    let reply = self.carry_out(&name, wish, reply.to(Some(id.clone())), now);
-                    let answer = reply.to_json();
-                    // What was refused for want of a machine has no effect to be doubled.
-                    if known {
-                        self.ledger.enter(&name, verb, id, answer.clone());
-                    }
-                    answer
-                }
-            },
-        };
-        self.replies.push_back(Publication { topic, payload: answer, retain: false });
-    }
-
-    fn carry_out(&mut self, name: &Name, wish: Wish, reply: Reply, now: Now) -> Reply {
-        let Some(machine) = self.plant.machine_mut(name.as_str()) else {
-            return reply.refusing("this gateway knows no such machine");
-        };
-        match wish {
-            Wish::Act(action) => match machine.act(&action, now) {
-                Ok(announcement) => {
-                    let reply = reply.with(machine.standing());
-                    match announcement {
-                        Some(announcement) => self.announce(name, announcement),
-                        // What is no transition stands nowhere but here.
-                        None => self.remember_soon = true,
-                    }
-                    reply
-                }
-                Err(refusal) => reply.with(machine.standing()).refusing(refusal),
-            },
-            Wish::Replay { from_seq } => {
-                let reply = reply.with(machine.standing());
-                if self.replays.len() >= MOST_REPLAYS {
-                    return reply.refusing("as many replays as the gateway takes are under way; ask again in a minute");
-                }
-                self.replays.push_back((name.clone(), from_seq));
-                reply
-            }
-        }
     }
 
     fn refuse(&mut self, topic: &str, rejection: Rejection) {
@@ -313,7 +254,7 @@ impl Pipeline {
             if std::mem::take(&mut self.remember_soon) {
                 self.remember();
             }
-            self.tell_status();
+            self.oversee(now);
         }
         self.settle();
     }
@@ -378,23 +319,17 @@ impl Pipeline {
         }
     }
 
-    fn tell_durability(&mut self, durability: &Durability) {
-        match (durability, self.degraded) {
-            (Durability::Degraded { cause, in_memory }, false) => {
-                error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory until it takes them");
-            }
-            (Durability::Synced, true) => info!("the disk takes the outbox again"),
-            _ => {}
-        }
-        self.degraded = matches!(durability, Durability::Degraded { .. });
-    }
-
     fn announce(&mut self, name: &Name, announcement: Announcement) {
         let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
         let model = machine.profile().identity();
+        self.publish_transition(name, announcement, model);
+    }
+
+    fn publish_transition(&mut self, name: &Name, announcement: Announcement, model: ModelIdentity) {
         let state = announcement.transition.state;
-        let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway);
-        info!(machine = %name, seq = payload.seq(), ?state, "alarm");
+        let announced = self.annunciate(name, &announcement.transition, self.now());
+        let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway).announced(announced);
+        info!(machine = %name, seq = payload.seq(), ?state, announced, "alarm");
         let json = payload.to_json();
         let publication = |topic, retain| Publication { topic, payload: json.clone(), retain };
         let both =
@@ -434,65 +369,15 @@ impl Pipeline {
         self.reply();
     }
 
-    /// Answers commands, then publishes what is asked for again, as much as the link takes now.
-    fn reply(&mut self) {
-        while let Some(reply) = self.replies.pop_front() {
-            // Without a connection nobody waits for an answer any more.
-            if let Err(Refusal::Full(back)) = self.link.publish_now(reply, Qos::AtLeastOnce) {
-                self.replies.push_front(back);
-                return;
-            }
-        }
-        while let Some((name, from_seq)) = self.replays.pop_front() {
-            let topic = self.voice.topics.event(&name);
-            for entry in self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == topic) {
-                let payload = AlarmPayload::replayed(&entry.publication.payload);
-                let publication = Publication { payload, ..entry.publication };
-                if let Err(Refusal::Full(_)) = self.link.publish_now(publication, Qos::AtLeastOnce) {
-                    self.replays.push_front((name.clone(), entry.seq));
-                    return;
-                }
-            }
-        }
-    }
-
     fn connected(&mut self, session_present: bool) {
         info!(session_present, "connected to the broker");
-        self.status = Status { connected: true, payload: Vec::new() };
-        self.tell_status();
+        self.oversight.connected();
+        self.oversee(self.now());
         let told_before = self.outbox.newest_states().next().is_some();
         if !session_present && told_before {
             // A broker that lost the session may have lost what it had acknowledged, too.
             let now = self.started.elapsed();
             self.announce_again_at = ANNOUNCED_AGAIN.map(|delay| now + delay).into_iter().collect();
-        }
-    }
-
-    /// Publishes the status if it has changed.
-    fn tell_status(&mut self) {
-        if !self.status.connected {
-            return;
-        }
-        let now = self.started.elapsed();
-        let machines = self.plant.machines().map(|machine| {
-            let trouble = self.troubles.get(machine.name()).cloned();
-            let silent =
-                now.saturating_sub(self.heard.get(machine.name()).map_or(Duration::ZERO, |heard| heard.last)) > NO_DATA;
-            let state = match machine.state() {
-                state if state == "scoring" && silent => "no_data".to_owned(),
-                state => state,
-            };
-            let suppressed_by = machine.suppression().as_str();
-            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble })
-        });
-        let gateway = &self.voice.gateway.name;
-        let rejected = self.plant.rejections().clone();
-        let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).to_json();
-        if payload != self.status.payload {
-            let publication = Publication { topic: self.voice.topics.status(), payload: payload.clone(), retain: true };
-            if self.link.publish_now(publication, Qos::AtLeastOnce).is_ok() {
-                self.status.payload = payload;
-            }
         }
     }
 
@@ -552,10 +437,6 @@ const TICKS_A_CHECKPOINT: u64 = 3000;
 const BATCH: usize = 256;
 /// More than any command has; what stands in for an oversized one that was dropped on the way.
 const OVERSIZE: usize = 64 * 1024;
-/// A machine that was not heard for so long has no data.
-const NO_DATA: Duration = Duration::from_secs(300);
-/// Replays that may wait for each other.
-const MOST_REPLAYS: usize = 16;
 /// Transitions that are announced again after the broker lost the session.
 const KEPT_TAIL: usize = 1000;
 /// A reader has to find back to the broker too: at once, soon, or after its longest back-off.

@@ -277,6 +277,10 @@ impl Outbox {
             self.expired_at = Some(now);
         }
         self.ledger.trim(&self.limits, &mut self.counters);
+        if let Some(cause) = self.store.starved() {
+            self.degraded = Some(cause);
+            return self.durability();
+        }
         let durability = self.write_unwritten();
         if !self.acks.is_empty() || (self.degraded.is_some() && durability == Durability::Synced) {
             self.write_acks();

@@ -63,6 +63,14 @@ impl Store {
         Ok((store, loaded, recovery))
     }
 
+    /// Why nothing more is to be written for now: the disk is nearly full, and what is left belongs to others.
+    pub fn starved(&self) -> Option<String> {
+        // A filesystem that does not tell is asked by writing.
+        let disk = rustix::fs::statvfs(&self.dir).ok()?;
+        let (free, floor) = (disk.f_bavail * disk.f_frsize, floor(disk.f_blocks * disk.f_frsize));
+        (free < floor).then(|| format!("{} KiB are free, {} KiB are left to others", free / 1024, floor / 1024))
+    }
+
     /// Writes records at the end, in a new segment if there is none to grow, and makes them durable. On an error
     /// nothing was written, as far as a later start will see or count twice.
     pub fn append(&mut self, records: &[u8], base: u64, durable: bool) -> io::Result<(u64, u64)> {
@@ -329,6 +337,11 @@ fn segment_number(name: &str) -> Option<u64> {
 
 fn refuses_writes(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::StorageFull | ErrorKind::ReadOnlyFilesystem | ErrorKind::QuotaExceeded)
+}
+
+/// What of a disk is left to others, in bytes.
+fn floor(disk: u64) -> u64 {
+    (disk / 50).min(16 << 20)
 }
 
 const PREFIX: &str = "outbox-";

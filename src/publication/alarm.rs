@@ -44,6 +44,9 @@ pub struct AlarmPayload {
     model: ModelIdentity,
     config_sha256: String,
     replayed: bool,
+    /// It asks for attention now and is no part of a flood or of chatter: what a pager should ring for.
+    #[serde(default)]
+    announced: bool,
     /// Somebody has acknowledged the episode, whatever its state is now.
     #[serde(default)]
     acknowledged: bool,
@@ -79,11 +82,17 @@ impl AlarmPayload {
             model,
             config_sha256: gateway.config_sha256.clone(),
             replayed: false,
+            announced: false,
             acknowledged: transition.acknowledged,
             shelved_until: transition.shelved_until,
             operator: transition.operator,
             reason: transition.reason,
         }
+    }
+
+    /// The same payload for a transition that people are to hear of.
+    pub fn announced(self, announced: bool) -> Self {
+        Self { announced, ..self }
     }
 
     pub fn seq(&self) -> u64 {

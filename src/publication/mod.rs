@@ -3,12 +3,14 @@
 //! One internal model; the native profile is the only one so far. This room knows neither sockets nor disks.
 
 mod alarm;
+mod performance;
 mod score;
 mod stamp;
 mod status;
 mod topics;
 
 pub use alarm::{AlarmPayload, Gateway};
+pub use performance::{FloodPayload, PerformancePayload};
 pub use score::{Judged, ScorePayload};
 pub use stamp::show_stamp;
 pub use status::{MachineStatus, StatusPayload};

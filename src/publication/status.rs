@@ -15,6 +15,9 @@ pub struct StatusPayload {
     #[serde(serialize_with = "stamp::serialize")]
     since: Timestamp,
     gateway: Name,
+    /// What keeps the gateway from its work, if something does.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trouble: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     machines: Option<BTreeMap<Name, MachineStatus>>,
     /// How many more there are than one message has room for.
@@ -67,10 +70,15 @@ impl StatusPayload {
             version: env!("CARGO_PKG_VERSION"),
             since,
             gateway: gateway.clone(),
+            trouble: None,
             machines: None,
             machines_left_out: None,
             rejected: None,
         }
+    }
+
+    pub fn with(self, trouble: Option<&str>) -> Self {
+        Self { trouble: trouble.map(str::to_owned), ..self }
     }
 
     pub fn to_json(&self) -> Vec<u8> {

@@ -15,6 +15,16 @@ impl Topics {
         format!("{}/status", self.base)
     }
 
+    /// One message for many alarms.
+    pub fn flood(&self) -> String {
+        format!("{}/flood", self.base)
+    }
+
+    /// How the alarms do as a system.
+    pub fn performance(&self) -> String {
+        format!("{}/performance", self.base)
+    }
+
     pub fn alarm(&self, machine: &Name) -> String {
         format!("{}/{machine}/alarm", self.base)
     }

@@ -1,0 +1,183 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use tracing::{error, info};
+
+use super::Pipeline;
+use crate::acquisition::Name;
+use crate::alarm::{Performance, Transition, Verdict};
+use crate::clock::Now;
+use crate::gateway::own_alarm::OwnAlarm;
+use crate::machine::{Announcement, ModelIdentity, Told};
+use crate::outbox::{Durability, Publication};
+use crate::publication::{FloodPayload, MachineStatus, PerformancePayload, StatusPayload};
+use crate::transport::Qos;
+
+/// What the gateway knows of itself and of its alarms as a system.
+pub(super) struct Oversight {
+    own: OwnAlarm,
+    performance: Performance,
+    /// Subscriptions that the broker refuses.
+    refused: BTreeSet<String>,
+    /// The disk refuses the outbox, and the log says so.
+    degraded: bool,
+    published: Published,
+}
+
+/// Payloads as they were published last on this connection.
+#[derive(Default)]
+struct Published {
+    connected: bool,
+    status: Vec<u8>,
+    flood: Vec<u8>,
+    performance: Vec<u8>,
+    /// Not before this time again, whatever changes.
+    flood_not_before: Duration,
+    performance_not_before: Duration,
+}
+
+impl Oversight {
+    pub fn new(own: OwnAlarm) -> Self {
+        Self {
+            own,
+            performance: Performance::default(),
+            refused: BTreeSet::new(),
+            degraded: false,
+            published: Published::default(),
+        }
+    }
+
+    /// A connection begins: the broker may know nothing of what was published before.
+    pub fn connected(&mut self) {
+        self.refused.clear();
+        self.published = Published { connected: true, ..Published::default() };
+    }
+
+    pub fn disconnected(&mut self) {
+        self.published.connected = false;
+    }
+
+    pub fn subscription_refused(&mut self, filter: String) {
+        self.refused.insert(filter);
+    }
+
+    pub fn own(&mut self) -> &mut OwnAlarm {
+        &mut self.own
+    }
+
+    pub fn performance(&mut self) -> &mut Performance {
+        &mut self.performance
+    }
+}
+
+impl Pipeline {
+    /// Once a second: whether anything keeps the gateway from its work, and what the broker is to be told.
+    pub(super) fn oversee(&mut self, now: Now) {
+        let disk = self.outbox.degraded().map(|cause| {
+            format!("the disk refuses the outbox ({cause}): alarms are delivered, but kept in memory only; make room in the state folder")
+        });
+        let broker = self.oversight.refused.first().map(|filter| {
+            format!("the broker refuses the subscription {filter}: nothing arrives under it; check its access rules")
+        });
+        if let Some(transition) = self.oversight.own.look(disk.or(broker), now.utc) {
+            self.announce_own(transition);
+        }
+        self.oversight.performance.pass_time(now);
+        if self.oversight.published.connected {
+            self.tell_status(now);
+            self.tell_flood(now);
+            self.tell_performance(now);
+        }
+    }
+
+    pub(super) fn announce_own(&mut self, transition: Transition) {
+        let gateway = &self.voice.gateway;
+        let model = ModelIdentity {
+            name: "gateway".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            sha256: gateway.config_sha256.clone(),
+        };
+        let name = gateway.name.clone();
+        self.publish_transition(&name, Announcement { transition, told: Told::default() }, model);
+    }
+
+    /// Counts a transition and tells whether people are to hear of it one by one.
+    pub(super) fn annunciate(&mut self, name: &Name, transition: &Transition, now: Now) -> bool {
+        let Verdict { announced, flood_changed } = self.oversight.performance.observe(name, transition, now);
+        if flood_changed {
+            info!(machine = %name, flood = self.oversight.performance.flood().is_some(), "alarm flood");
+        }
+        announced
+    }
+
+    pub(super) fn tell_durability(&mut self, durability: &Durability) {
+        match (durability, self.oversight.degraded) {
+            (Durability::Degraded { cause, in_memory }, false) => {
+                error!(%cause, in_memory, "the disk refuses the outbox; alarms are kept in memory until it takes them");
+            }
+            (Durability::Synced, true) => info!("the disk takes the outbox again"),
+            _ => {}
+        }
+        self.oversight.degraded = matches!(durability, Durability::Degraded { .. });
+    }
+
+    /// Publishes the status if it has changed.
+    fn tell_status(&mut self, now: Now) {
+        let machines = self.plant.machines().map(|machine| {
+            let trouble = self.troubles.get(machine.name()).cloned();
+            let heard = self.heard.get(machine.name()).map_or(Duration::ZERO, |heard| heard.last);
+            let state = match machine.state() {
+                state if state == "scoring" && now.steady.saturating_sub(heard) > NO_DATA => "no_data".to_owned(),
+                state => state,
+            };
+            let suppressed_by = machine.suppression().as_str();
+            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble })
+        });
+        let gateway = &self.voice.gateway.name;
+        let rejected = self.plant.rejections().clone();
+        let trouble = self.oversight.own.trouble();
+        let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble);
+        let payload = payload.to_json();
+        if payload != self.oversight.published.status && self.retain(self.voice.topics.status(), &payload) {
+            self.oversight.published.status = payload;
+        }
+    }
+
+    /// A flood is told of when it begins and ends, and while it grows now and then.
+    fn tell_flood(&mut self, now: Now) {
+        let flood = self.oversight.performance.flood();
+        let begins_or_ends = self.oversight.published.flood.is_empty() || flood.is_none();
+        if !begins_or_ends && now.steady < self.oversight.published.flood_not_before {
+            return;
+        }
+        let payload = FloodPayload::new(&self.voice.gateway.name, flood).to_json();
+        if payload != self.oversight.published.flood && self.retain(self.voice.topics.flood(), &payload) {
+            self.oversight.published.flood = payload;
+            self.oversight.published.flood_not_before = now.steady + FLOOD_PAUSE;
+        }
+    }
+
+    fn tell_performance(&mut self, now: Now) {
+        if now.steady < self.oversight.published.performance_not_before {
+            return;
+        }
+        let standings = self.plant.machines().filter_map(|machine| Some((machine.name(), machine.standing()?)));
+        let report = self.oversight.performance.report(standings, now);
+        let payload = PerformancePayload::new(&self.voice.gateway.name, self.voice.since, report).to_json();
+        self.oversight.published.performance_not_before = now.steady + PERFORMANCE_PAUSE;
+        if payload != self.oversight.published.performance && self.retain(self.voice.topics.performance(), &payload) {
+            self.oversight.published.performance = payload;
+        }
+    }
+
+    /// Whether the link takes a retained publication now.
+    fn retain(&self, topic: String, payload: &[u8]) -> bool {
+        let publication = Publication { topic, payload: payload.to_vec(), retain: true };
+        self.link.publish_now(publication, Qos::AtLeastOnce).is_ok()
+    }
+}
+
+/// A machine that was not heard for so long has no data.
+const NO_DATA: Duration = Duration::from_secs(300);
+const FLOOD_PAUSE: Duration = Duration::from_secs(30);
+const PERFORMANCE_PAUSE: Duration = Duration::from_secs(60);
