@@ -332,6 +332,11 @@ impl Machine {
         self.alarm.standing()
     }
 
+    /// What was said about the newest transition.
+    pub fn told(&self) -> Option<&Told> {
+        self.told.as_ref()
+    }
+
     /// The parts of the score that are on; none while learning.
     pub fn parts(&self) -> Vec<&'static str> {
         match &self.phase {

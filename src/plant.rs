@@ -37,9 +37,14 @@ pub struct Observed<'p> {
     pub observation: Observation,
 }
 
-/// Makes a machine that was not heard of before.
+/// Makes machines.
 pub trait MachineMaker {
+    /// One that was not heard of before.
     fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels);
+
+    /// Brings one that another maker has made to what this one knows; `names` are its channels. With channels where it
+    /// had to be made anew.
+    fn renew(&mut self, machine: &mut Machine, names: &[Name]) -> (Alignment, Option<Channels>);
 }
 
 /// All machines of one gateway.
@@ -100,6 +105,21 @@ impl<M: MachineMaker> Plant<M> {
             let watched = self.make(name);
             self.machines.insert(name.clone(), watched);
         }
+    }
+
+    /// Goes on under another configuration. Whatever it does not touch keeps its state.
+    pub fn renew(&mut self, inputs: Vec<Input>, bounds: Bounds, mut maker: M) {
+        for watched in self.machines.values_mut() {
+            let names = watched.aligner.channels().names().to_vec();
+            match maker.renew(&mut watched.machine, &names) {
+                (alignment, Some(channels)) => watched.aligner = Aligner::new(alignment, channels),
+                (alignment, None) => watched.aligner.set_lateness(alignment.lateness),
+            }
+        }
+        self.inputs = inputs;
+        self.most_machines = bounds.machines;
+        self.largest_payload = bounds.payload;
+        self.maker = maker;
     }
 
     /// Takes one message and hands on what its samples lead to.
@@ -278,6 +298,12 @@ mod tests {
             let alignment = Alignment { cadence: Duration::from_secs(1), lateness: Duration::from_secs(10) };
             let channels = Channels::fixed([Name::parse("t").unwrap()]);
             (Machine::learning(name.clone(), profile), alignment, channels)
+        }
+
+        fn renew(&mut self, machine: &mut Machine, _: &[Name]) -> (Alignment, Option<Channels>) {
+            let (made, alignment, channels) = self.make(&machine.name().clone());
+            *machine = made;
+            (alignment, Some(channels))
         }
     }
 

@@ -5,8 +5,10 @@
 
 mod atomic;
 mod calibrations;
+mod filters;
 mod memories;
 
 pub use atomic::write_atomically;
 pub use calibrations::{Calibrations, CheckpointError, Found};
+pub use filters::Filters;
 pub use memories::Memories;

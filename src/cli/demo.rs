@@ -9,7 +9,7 @@ use serde_json::{Map, Number, Value};
 use super::demo_view::DemoView;
 use super::outcome::{Failure, Outcome};
 use super::publisher::{BrokerUrl, Publisher};
-use super::surroundings;
+use super::surroundings::{self, Signals};
 use crate::config::Config;
 use crate::gateway::{Daemon, Workshop};
 use crate::generation::{Condition, Rig};
@@ -37,6 +37,7 @@ impl Demo {
         say!("A broker, a gateway and a hydraulic rig on this machine, all made up. One second shows a minute.");
         say!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
+            let mut signals = Signals::new().map_err(Failure::failed)?;
             let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
             let broker = BrokerUrl { host: LOOPBACK.to_string(), port };
             let mut watching = LinkOptions::new(broker.host.clone(), port, "wheeltapper-demo-view");
@@ -54,7 +55,7 @@ impl Demo {
                 outcome = run_rig(publisher) => outcome,
                 () = view.show() => Err(Failure::Failed("the demo's broker has gone away".to_owned())),
                 () = end => Ok(()),
-                stopped = surroundings::told_to_stop() => stopped.map_err(Failure::failed),
+                () = signals.stop() => Ok(()),
             };
             daemon.stop().await;
             view.sum_up();

@@ -31,6 +31,13 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (Self::Failed(message) | Self::Usage(message) | Self::Config(message)) = self;
+        f.write_str(message)
+    }
+}
+
 impl From<TomlError> for Failure {
     fn from(error: TomlError) -> Self {
         Self::config(error)

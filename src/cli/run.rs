@@ -1,10 +1,13 @@
 use std::path::PathBuf;
 
-use super::outcome::{Failure, Outcome};
-use super::surroundings;
-use crate::gateway::{Daemon, Workshop};
+use tracing::error;
 
-/// Runs the daemon
+use super::outcome::{Failure, Outcome};
+use super::surroundings::{self, Signals, Told};
+use crate::config::Config;
+use crate::gateway::{Daemon, Workshop, tell_ready, tell_reloading};
+
+/// Runs the daemon; SIGHUP makes it take over a changed configuration, SIGTERM ends it
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Example: wheeltapper run --config /etc/wheeltapper/wheeltapper.toml")]
 pub(super) struct Run {
@@ -19,16 +22,41 @@ pub(super) struct Run {
 impl Run {
     pub fn run(self) -> Outcome {
         surroundings::log(self.log_json);
-        let config = surroundings::config(&self.config)?;
-        let stock = surroundings::stock(&config)?;
-        let password = config.mqtt.password_file.as_deref().map(surroundings::password).transpose()?;
-        let workshop = Workshop::new(&config, stock);
+        let Order { config, workshop, password } = self.order()?;
         let runtime = surroundings::runtime()?;
         runtime.block_on(async {
-            let daemon = Daemon::start(config, workshop, password).map_err(Failure::failed)?;
-            surroundings::told_to_stop().await.map_err(Failure::failed)?;
+            // Before the start: a reload that comes too early must not end the process.
+            let mut signals = Signals::new().map_err(Failure::failed)?;
+            let mut daemon = Daemon::start(config, workshop, password).map_err(Failure::failed)?;
+            while signals.next().await == Told::Reload {
+                tell_reloading();
+                if let Err(failure) = self.reload(&mut daemon).await {
+                    error!("{failure}");
+                }
+                tell_ready("reloaded");
+            }
             daemon.stop().await;
             Ok(())
         })
     }
+
+    /// What to run, from the files as they are now.
+    fn order(&self) -> Result<Order, Failure> {
+        let config = surroundings::config(&self.config)?;
+        let stock = surroundings::stock(&config)?;
+        let password = config.mqtt.password_file.as_deref().map(surroundings::password).transpose()?;
+        let workshop = Workshop::new(&config, stock);
+        Ok(Order { config, workshop, password })
+    }
+
+    async fn reload(&self, daemon: &mut Daemon) -> Outcome {
+        let Order { config, workshop, password } = self.order()?;
+        daemon.reload(config, workshop, password).await.map_err(Failure::failed)
+    }
+}
+
+struct Order {
+    config: Config,
+    workshop: Workshop,
+    password: Option<String>,
 }

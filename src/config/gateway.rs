@@ -44,7 +44,7 @@ struct Source {
 }
 
 /// How to reach the broker.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct MqttKeys {
     pub host: String,
     pub port: u16,

@@ -3,16 +3,16 @@ use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Workshop;
 use super::own_alarm::OwnAlarm;
-use super::pipeline::{Parts, Pipeline, Voice};
+use super::pipeline::{Parts, Pipeline, Reload, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
-use crate::checkpoint::{Calibrations, Memories};
+use crate::checkpoint::{Calibrations, Filters, Memories};
 use crate::config::Config;
 use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
@@ -22,9 +22,24 @@ use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
 
 /// A running gateway.
 pub struct Daemon {
+    config: Config,
+    password: Option<String>,
+    since: Timestamp,
+    reloads: mpsc::Sender<Reload>,
     stop: oneshot::Sender<()>,
     pipeline: thread::JoinHandle<()>,
     watchdog: tokio::task::JoinHandle<()>,
+}
+
+/// A configuration that a running gateway cannot take over.
+#[derive(Debug, thiserror::Error)]
+pub enum ReloadError {
+    #[error("{0} has changed, which needs a restart; the running configuration stays")]
+    NeedsRestart(&'static str),
+    #[error("mqtt: {0}; the running configuration stays")]
+    Link(#[from] OptionsError),
+    #[error("the scoring thread has ended")]
+    Ended,
 }
 
 /// A gateway that could not start.
@@ -57,7 +72,6 @@ impl Daemon {
         let own = OwnAlarm::new(&config.gateway, standings.remove(&config.gateway).map(|(standing, _)| standing));
         let since = Timestamp::now();
         let topics = Topics::new(&config.prefix, &config.gateway);
-        let bounds = Bounds { machines: config.max_machines, payload: config.mqtt.max_payload };
         let memories = Memories::in_state_dir(&config.state_dir);
         let remembered = memories.load().unwrap_or_else(|why| {
             warn!(why, "what machines remembered was put aside; their charts start empty");
@@ -66,11 +80,13 @@ impl Daemon {
         let listed = config.machines.iter().map(|(name, _)| name);
         let known: BTreeSet<Name> = listed.chain(standings.keys()).chain(remembered.keys()).cloned().collect();
         let workshop = workshop.with_standings(standings).with_memories(remembered);
-        let mut plant = Plant::new(config.inputs.clone(), bounds, workshop).reserving(config.gateway.clone());
+        let mut plant = Plant::new(config.inputs.clone(), bounds(&config), workshop).reserving(config.gateway.clone());
         for name in &known {
             plant.add(name);
         }
-        let (link, events) = Link::start(link_options(&config, password, &topics, since))?;
+        let options = link_options(&config, password.clone(), &topics, since);
+        let unwanted = unwanted_filters(&config, &options);
+        let (link, events) = Link::start(LinkOptions { unwanted, ..options })?;
         let voice = Voice {
             gateway: Gateway { name: config.gateway.clone(), config_sha256: config.sha256.clone() },
             topics,
@@ -82,13 +98,57 @@ impl Daemon {
         let pipeline =
             Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, own, heart: heart.clone() });
         let (stop, stopped) = oneshot::channel();
+        let (reloads, reloaded) = mpsc::channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let pipeline = thread::Builder::new()
             .name("scoring".to_owned())
-            .spawn(move || runtime.block_on(pipeline.work(events, stopped)))?;
+            .spawn(move || runtime.block_on(pipeline.work(events, reloaded, stopped)))?;
         info!(gateway = %config.gateway, broker = %config.mqtt.host, port = config.mqtt.port, "started");
         tell_ready(&format!("{} machines known", known.len()));
-        Ok(Self { stop, pipeline, watchdog: tokio::spawn(feed_watchdog(heart)) })
+        let watchdog = tokio::spawn(feed_watchdog(heart));
+        Ok(Self { config, password, since, reloads, stop, pipeline, watchdog })
+    }
+
+    /// Goes over to another configuration, as a difference: whatever it does not touch keeps its state, and the connection
+    /// stays unless the broker or the way to it has changed.
+    pub async fn reload(
+        &mut self,
+        config: Config,
+        workshop: Workshop,
+        password: Option<String>,
+    ) -> Result<(), ReloadError> {
+        let before = &self.config;
+        let fixed = [
+            ("gateway", before.gateway == config.gateway),
+            ("prefix", before.prefix == config.prefix),
+            ("state_dir", before.state_dir == config.state_dir),
+        ];
+        if let Some((key, _)) = fixed.iter().find(|(_, same)| !same) {
+            return Err(ReloadError::NeedsRestart(key));
+        }
+        let topics = Topics::new(&config.prefix, &config.gateway);
+        let options = link_options(&config, password.clone(), &topics, self.since);
+        options.check()?;
+        let unwanted = unwanted_filters(&config, &options);
+        let same_link = before.mqtt == config.mqtt && self.password == password;
+        let (done, finished) = oneshot::channel();
+        let reload = Reload {
+            inputs: config.inputs.clone(),
+            bounds: bounds(&config),
+            machines: config.machines.iter().map(|(name, _)| name.clone()).collect(),
+            workshop,
+            config_sha256: config.sha256.clone(),
+            score_every: config.score_every,
+            filters: options.subscriptions.clone(),
+            link: (!same_link).then_some(LinkOptions { unwanted, ..options }),
+            runtime: tokio::runtime::Handle::current(),
+            done,
+        };
+        self.reloads.send(reload).await.map_err(|_| ReloadError::Ended)?;
+        finished.await.map_err(|_| ReloadError::Ended)?;
+        info!(config_sha256 = %config.sha256, reconnects = !same_link, "took over the new configuration");
+        (self.config, self.password) = (config, password);
+        Ok(())
     }
 
     /// Stops taking telemetry, keeps what is not delivered, and says good-bye.
@@ -103,6 +163,19 @@ impl Daemon {
             warn!("the scoring thread did not end in time");
         }
     }
+}
+
+fn bounds(config: &Config) -> Bounds {
+    Bounds { machines: config.max_machines, payload: config.mqtt.max_payload }
+}
+
+/// What an earlier configuration listened to, and this one does not.
+fn unwanted_filters(config: &Config, options: &LinkOptions) -> Vec<String> {
+    let wanted: Vec<&str> = options.subscriptions.iter().map(|(filter, _)| filter.as_str()).collect();
+    Filters::in_state_dir(&config.state_dir).replace(&wanted).unwrap_or_else(|error| {
+        warn!(%error, "the topic filters are not kept; an old one may stay in the broker's session");
+        Vec::new()
+    })
 }
 
 /// Where each machine's alarm stood when the gateway ended.

@@ -10,5 +10,6 @@ mod refusals;
 mod service;
 mod workshop;
 
-pub use daemon::{Daemon, DaemonError};
+pub use daemon::{Daemon, DaemonError, ReloadError};
+pub use service::{tell_ready, tell_reloading};
 pub use workshop::{Stock, StockedKind, Workshop};

@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn a_disk_that_refuses_now_and_then_makes_one_episode() {
         let mut own = OwnAlarm::new(&Name::parse("g1").unwrap(), None);
-        let at = |second| Timestamp::from_second(1_795_538_400 + second).unwrap();
+        let at = |second: i64| Timestamp::from_second(1_795_538_400 + second).unwrap();
         let raised = own.look(Some("the disk is full".to_owned()), at(0)).unwrap();
         assert_eq!((raised.class, raised.state), (Class::DataQuality, State::Unacknowledged));
         for second in 1..100 {

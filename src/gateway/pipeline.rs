@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
@@ -20,9 +20,9 @@ use crate::clock::Now;
 use crate::command::Ledger;
 use crate::machine::{Announcement, Fitted, ModelIdentity, Trouble};
 use crate::outbox::{Outbox, Publication};
-use crate::plant::{Message, Observed, Plant};
+use crate::plant::{Bounds, Input, Message, Observed, Plant};
 use crate::publication::{AlarmPayload, Gateway, Judged, ScorePayload, StatusPayload, Topics};
-use crate::transport::{AckToken, LinkEvent, LinkEvents, LinkHandle, Qos, Refusal};
+use crate::transport::{AckToken, Link, LinkEvent, LinkEvents, LinkHandle, LinkOptions, Qos, Refusal};
 
 /// The thread between the broker's link and the pure house: it scores, keeps the outbox, and answers with
 /// publications and acknowledgements.
@@ -77,6 +77,23 @@ pub(super) struct Parts {
     pub heart: Heartbeat,
 }
 
+/// What another configuration changes.
+pub(super) struct Reload {
+    pub inputs: Vec<Input>,
+    pub bounds: Bounds,
+    /// Those that it lists.
+    pub machines: Vec<Name>,
+    pub workshop: Workshop,
+    pub config_sha256: String,
+    pub score_every: Duration,
+    pub filters: Vec<(String, Qos)>,
+    /// The broker, or the way to it, is another one.
+    pub link: Option<LinkOptions>,
+    /// Where a new link runs.
+    pub runtime: tokio::runtime::Handle,
+    pub done: oneshot::Sender<()>,
+}
+
 #[derive(Clone, Copy)]
 struct Heard {
     published: Duration,
@@ -126,7 +143,12 @@ impl Pipeline {
     }
 
     /// Works until the link ends or somebody says stop.
-    pub async fn work(mut self, mut events: LinkEvents, mut stop: oneshot::Receiver<()>) {
+    pub async fn work(
+        mut self,
+        mut events: LinkEvents,
+        mut reloads: mpsc::Receiver<Reload>,
+        mut stop: oneshot::Receiver<()>,
+    ) {
         let mut tick = interval(TICK);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut ticks = 0u64;
@@ -143,6 +165,7 @@ impl Pipeline {
                         self.remember();
                     }
                 }
+                Some(reload) = reloads.recv() => self.reload(reload, &mut events).await,
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     self.take(event);
@@ -158,6 +181,50 @@ impl Pipeline {
         self.settle();
         self.remember();
         self.close().await;
+    }
+
+    async fn reload(&mut self, reload: Reload, events: &mut LinkEvents) {
+        let Reload { inputs, bounds, machines, workshop, config_sha256, score_every, filters, link, runtime, done } =
+            reload;
+        self.plant.renew(inputs, bounds, workshop);
+        for name in &machines {
+            self.plant.add(name);
+        }
+        self.voice.gateway.config_sha256 = config_sha256;
+        self.voice.score_every = score_every;
+        match link {
+            None => {
+                if let Err(error) = self.link.listen(filters) {
+                    error!(%error, "the subscriptions stay as they were");
+                }
+            }
+            Some(options) => self.connect_anew(options, &runtime, events).await,
+        }
+        // Whoever asked may have gone.
+        let _ = done.send(());
+    }
+
+    /// Leaves one broker properly and turns to another, or to the same in another way.
+    async fn connect_anew(&mut self, options: LinkOptions, runtime: &tokio::runtime::Handle, events: &mut LinkEvents) {
+        self.settle();
+        self.link.disconnect().await;
+        while let Some(event) = events.try_recv() {
+            // A message that was not acknowledged is delivered again; what became of publications is not told twice.
+            if !matches!(event, LinkEvent::Message { .. } | LinkEvent::Oversize { .. }) {
+                self.take(event);
+            }
+        }
+        self.unacknowledged.clear();
+        self.oversight.disconnected();
+        let _entered = runtime.enter();
+        match Link::start(options) {
+            Ok((link, new_events)) => {
+                (self.link, *events) = (link, new_events);
+                self.shed = 0;
+            }
+            // They were checked before.
+            Err(error) => error!(%error, "there is no connection with these options"),
+        }
     }
 
     fn now(&self) -> Now {

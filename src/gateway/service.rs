@@ -20,8 +20,16 @@ impl Heartbeat {
 }
 
 /// Tells the service manager, if there is one, that the gateway is up; a broker is not needed for that.
-pub(super) fn tell_ready(status: &str) {
+pub fn tell_ready(status: &str) {
     tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// Tells it that a reload has begun; [`tell_ready`] ends it.
+pub fn tell_reloading() {
+    match NotifyState::monotonic_usec_now() {
+        Ok(now) => tell(&[NotifyState::Reloading, now]),
+        Err(error) => warn!(%error, "the service manager cannot be told of the reload"),
+    }
 }
 
 pub(super) fn tell_stopping() {

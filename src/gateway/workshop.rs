@@ -78,6 +78,11 @@ impl Workshop {
         }
     }
 
+    fn alignment(&self, name: &Name, profile: &Profile) -> Alignment {
+        let cadence = profile.cadence.unwrap_or(std::time::Duration::from_secs(1));
+        Alignment { cadence, lateness: self.config.machine(name).lateness() }
+    }
+
     /// A machine as it was calibrated before, or one that has yet to learn.
     fn machine(&self, name: &Name, profile: Profile) -> (Machine, Option<Channels>) {
         let learning = |profile| (Machine::learning(name.clone(), profile), None);
@@ -110,12 +115,8 @@ impl Workshop {
 
 impl MachineMaker for Workshop {
     fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
-        let keys = self.config.machine(name);
         let profile = self.profile(name);
-        let alignment = Alignment {
-            cadence: profile.cadence.unwrap_or(std::time::Duration::from_secs(1)),
-            lateness: keys.lateness(),
-        };
+        let alignment = self.alignment(name, &profile);
         let of_kind = Channels::fixed(profile.channels.iter().map(|channel| channel.name.clone()));
         let (mut machine, of_calibration) = self.machine(name, profile);
         if let Some((standing, told)) = self.standings.remove(name) {
@@ -129,5 +130,22 @@ impl MachineMaker for Workshop {
             machine.recall(channels.names(), memory);
         }
         (machine, alignment, channels)
+    }
+
+    fn renew(&mut self, machine: &mut Machine, names: &[Name]) -> (Alignment, Option<Channels>) {
+        let name = machine.name().clone();
+        let profile = self.profile(&name);
+        let alignment = self.alignment(&name, &profile);
+        if machine.adopt(profile) {
+            return (alignment, None);
+        }
+        info!(machine = %name, "is made anew: what decides its score, or how long it learns, has changed");
+        if let (Some(standing), Some(told)) = (machine.standing(), machine.told()) {
+            self.standings.insert(name.clone(), (standing.clone(), told.clone()));
+        }
+        self.memories.insert(name.clone(), machine.memory(names));
+        let (made, alignment, channels) = self.make(&name);
+        *machine = made;
+        (alignment, Some(channels))
     }
 }

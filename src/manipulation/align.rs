@@ -73,6 +73,11 @@ impl Aligner {
         }
     }
 
+    /// Waits as long as this for channels that were not reported yet, from now on.
+    pub fn set_lateness(&mut self, lateness: Duration) {
+        self.alignment.lateness = lateness;
+    }
+
     pub fn channels(&self) -> &Channels {
         &self.channels
     }

@@ -71,6 +71,7 @@ pub(super) struct Attempt {
 pub(super) enum Request {
     Ack { packet: u16, exactly_once: bool },
     Subscribe(Vec<(String, Qos)>),
+    Unsubscribe(String),
     Publish { entry: Option<EntryId>, publication: Publication, qos: Qos },
     Disconnect,
 }
@@ -124,7 +125,7 @@ impl Connection {
             acks: VecDeque::new(),
             requests: VecDeque::new(),
             outstanding: Outstanding::default(),
-            subscriptions: Subscriptions::new(options.subscriptions.clone()),
+            subscriptions: Subscriptions::new(options.subscriptions.clone(), options.unwanted.clone()),
             limbo: Vec::new(),
             events: VecDeque::new(),
             released: Released::default(),
@@ -162,7 +163,17 @@ impl Connection {
             }
         }
         let missing = self.subscriptions.missing(session_present);
-        self.requests.extend(missing.into_iter().map(Request::Subscribe));
+        self.ask(missing);
+    }
+
+    /// Listens to these topic filters and no others from now on.
+    pub fn listen(&mut self, filters: Vec<(String, Qos)>) {
+        self.subscriptions.want(filters);
+        if matches!(self.phase, Phase::Online { .. }) {
+            self.requests.retain(|request| !matches!(request, Request::Subscribe(_) | Request::Unsubscribe(_)));
+            let missing = self.subscriptions.unasked();
+            self.ask(missing);
+        }
     }
 
     /// A message arrived on the present connection.
@@ -215,6 +226,10 @@ impl Connection {
         self.subscriptions.sent(packet);
     }
 
+    pub fn unsubscription_answered(&mut self) {
+        self.subscriptions.left();
+    }
+
     pub fn subscription_answered(&mut self, packet: u16, granted: &[Option<Qos>]) {
         self.events.extend(self.subscriptions.answered(packet, granted));
     }
@@ -246,7 +261,13 @@ impl Connection {
         self.drop_publications();
         self.metrics.no_progress += u64::from(fault == Fault::NoProgress);
 
-        let reason = self.describe(&fault);
+        let mut reason = self.describe(&fault);
+        if fault == Fault::HungUp && lived.is_some_and(|lived| lived < SHORT) {
+            reason.push_str(&format!(
+                " right after it had accepted it; does another client use client_id {:?}?",
+                self.client_id
+            ));
+        }
         let contested = self.is_contested(&fault, lived);
         if let Fault::Unreadable(packet) = fault {
             self.cure(now, packet);
@@ -334,6 +355,7 @@ impl Connection {
                 Some(Request::Publish { qos: Qos::AtMostOnce, .. }) => self.released.unconfirmed += 1,
                 Some(Request::Publish { entry, .. }) => self.outstanding.requested(Sent { entry, since: now }),
                 Some(Request::Subscribe(filters)) => self.subscriptions.requested(now, &filters),
+                Some(Request::Unsubscribe(filter)) => self.subscriptions.leaving(now, filter),
                 Some(Request::Ack { .. } | Request::Disconnect) | None => {}
             }
         }
@@ -394,6 +416,12 @@ impl Connection {
         });
     }
 
+    /// Asks for what is missing, and to be spared what is no longer wanted.
+    fn ask(&mut self, missing: Vec<Vec<(String, Qos)>>) {
+        self.requests.extend(self.subscriptions.unwanted().into_iter().map(Request::Unsubscribe));
+        self.requests.extend(missing.into_iter().map(Request::Subscribe));
+    }
+
     fn takes_publications(&self) -> bool {
         matches!(self.phase, Phase::Online { .. }) && self.closing.is_none()
     }
@@ -411,7 +439,7 @@ impl Connection {
     fn drop_publications(&mut self) {
         let queued = std::mem::take(&mut self.requests).into_iter().filter_map(|request| match request {
             Request::Publish { entry, qos, .. } => Some((entry, qos)),
-            Request::Ack { .. } | Request::Subscribe(_) | Request::Disconnect => None,
+            Request::Ack { .. } | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Disconnect => None,
         });
         let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
         let (mut lost, mut untracked, mut unconfirmed) = (Vec::new(), 0, 0);

@@ -103,6 +103,33 @@ fn subscriptions_are_renewed_when_the_session_is_gone_and_only_then() {
 }
 
 #[test]
+fn other_filters_on_a_running_link_are_asked_for_and_old_ones_ended_on_whichever_connection_comes() {
+    let wanted = |filter: &str| (filter.to_owned(), Qos::AtLeastOnce);
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), false);
+    connection.subscription_sent(1);
+    connection.subscription_answered(1, &[Some(Qos::AtLeastOnce), Some(Qos::AtMostOnce)]);
+    connection.listen(vec![wanted("a/#"), wanted("c")]);
+    let (end, ask) = (Request::Unsubscribe("b".into()), Request::Subscribe(vec![wanted("c")]));
+    assert_eq!(offered(&mut connection, at(1)), [end.clone(), ask.clone()]);
+    connection.lost(at(2), Fault::HungUp, 0.5);
+    assert_eq!(online(&mut connection, at(3), true), [end, ask], "without an answer they are asked again");
+    connection.unsubscription_answered();
+    connection.subscription_sent(2);
+    connection.subscription_answered(2, &[Some(Qos::AtLeastOnce)]);
+    connection.lost(at(4), Fault::HungUp, 0.5);
+    assert_eq!(online(&mut connection, at(5), true), []);
+}
+
+#[test]
+fn what_an_earlier_run_left_in_the_session_is_ended() {
+    let mut connection = Connection::new(&LinkOptions { unwanted: vec!["old/#".into()], ..options() });
+    assert_eq!(online(&mut connection, at(0), true)[0], Request::Unsubscribe("old/#".into()));
+    let mut connection = Connection::new(&LinkOptions { unwanted: vec!["old/#".into()], ..options() });
+    assert!(matches!(online(&mut connection, at(0), false)[..], [Request::Subscribe(_)]), "a new session has none");
+}
+
+#[test]
 fn a_refused_or_downgraded_subscription_is_told_and_a_refused_one_asked_for_again() {
     let mut connection = Connection::new(&options());
     online(&mut connection, at(0), false);
@@ -324,7 +351,7 @@ proptest! {
                             Request::Publish { entry, .. } => world.taken.push_back(*entry),
                             Request::Ack { packet, .. } if !world.open.remove(packet) => wrong = Some(*packet),
                             Request::Disconnect => left = true,
-                            Request::Ack { .. } | Request::Subscribe(_) => {}
+                            Request::Ack { .. } | Request::Subscribe(_) | Request::Unsubscribe(_) => {}
                         }
                         true
                     });

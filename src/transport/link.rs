@@ -20,7 +20,7 @@ use tokio::{
 use super::{
     AckToken, LinkEvent, LinkMetrics, LinkOptions, OptionsError, Qos, Refusal,
     connection::{Connection, Fault, tracked_limit},
-    options::check_publication,
+    options::{check_filters, check_publication},
     wire::{self, Wire},
 };
 use crate::outbox::{EntryId, Publication};
@@ -62,6 +62,7 @@ enum Command {
     Tracked(EntryId, Publication),
     Now(Publication, Qos),
     Ack(AckToken),
+    Listen(Vec<(String, Qos)>),
     Disconnect(oneshot::Sender<()>),
 }
 
@@ -284,6 +285,17 @@ impl LinkHandle {
         _ = self.commands.send(Command::Ack(token));
     }
 
+    /// Listens to these topic filters and no others from now on.
+    ///
+    /// # Errors
+    /// The first filter that no broker takes; then nothing changes.
+    pub fn listen(&self, filters: Vec<(String, Qos)>) -> Result<(), OptionsError> {
+        check_filters(&filters)?;
+        // An error means that the link has ended.
+        _ = self.commands.send(Command::Listen(filters));
+        Ok(())
+    }
+
     /// How many tracked publications it takes now; 0 while there is no connection.
     pub fn room(&self) -> usize {
         if !self.shared.online.load(Relaxed) {
@@ -325,7 +337,7 @@ impl LinkHandle {
                 Err(Refusal::Offline(publication))
             }
             // Only publications are sent this way.
-            Err(mpsc::error::SendError(Command::Ack(_) | Command::Disconnect(_))) => Ok(()),
+            Err(mpsc::error::SendError(Command::Ack(_) | Command::Listen(_) | Command::Disconnect(_))) => Ok(()),
         }
     }
 }
@@ -352,6 +364,7 @@ fn obey(
         Some(Command::Tracked(entry, publication)) => connection.publish_tracked(entry, publication),
         Some(Command::Now(publication, qos)) => connection.publish_now(publication, qos),
         Some(Command::Ack(token)) => connection.ack(token),
+        Some(Command::Listen(filters)) => connection.listen(filters),
         Some(Command::Disconnect(farewell)) => {
             farewells.push(farewell);
             connection.close(now);
@@ -376,10 +389,10 @@ fn random() -> f64 {
 
 /// Bytes of messages that wait for the consumer.
 const QUEUED_BYTES: usize = 8 << 20;
-/// Looked at again this often, whatever happens.
 /// Bytes of a payload that goes out; the contract keeps every one of ours below 64 KiB.
 const LARGEST_OUT: usize = 1 << 20;
 /// Publications at QoS 0 that may wait for the socket.
 const UNCONFIRMED: usize = 2048;
+/// Looked at again this often, whatever happens.
 const IDLE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);

@@ -31,6 +31,8 @@ pub struct LinkOptions {
     pub will: Option<Publication>,
     /// Topic filters.
     pub subscriptions: Vec<(String, Qos)>,
+    /// Topic filters that an earlier run may have left in the session, and that are no longer wanted.
+    pub unwanted: Vec<String>,
 }
 
 /// A user name and its password.
@@ -97,11 +99,12 @@ impl LinkOptions {
             credentials: None,
             keep_alive: Duration::from_secs(7),
             max_payload: 256 << 10,
-            inflight: 100,
+            inflight: 400,
             no_progress: Duration::from_secs(20),
             queue: 256,
             will: None,
             subscriptions: Vec::new(),
+            unwanted: Vec::new(),
         }
     }
 
@@ -144,16 +147,24 @@ impl LinkOptions {
         if let Some(will) = &self.will {
             check_publication(will, LONGEST).map_err(|why| OptionsError::Will { topic: will.topic.clone(), why })?;
         }
-        let works = |(filter, qos): &&(String, Qos)| is_filter(filter) && *qos != Qos::ExactlyOnce;
-        match self.subscriptions.iter().find(|subscription| !works(subscription)) {
-            Some((filter, _)) => Err(OptionsError::Filter(filter.clone())),
-            None => Ok(()),
+        if let Some(filter) = self.unwanted.iter().find(|filter| !is_filter(filter)) {
+            return Err(OptionsError::Filter(filter.clone()));
         }
+        check_filters(&self.subscriptions)
     }
 
     /// The largest packet that the connection takes at first.
     pub(super) fn packet_limit(&self) -> usize {
         self.max_payload.max(1 << 20) + HEADROOM
+    }
+}
+
+/// Finds the first subscription that no broker takes.
+pub(super) fn check_filters(filters: &[(String, Qos)]) -> Result<(), OptionsError> {
+    let works = |(filter, qos): &&(String, Qos)| is_filter(filter) && *qos != Qos::ExactlyOnce;
+    match filters.iter().find(|subscription| !works(subscription)) {
+        Some((filter, _)) => Err(OptionsError::Filter(filter.clone())),
+        None => Ok(()),
     }
 }
 

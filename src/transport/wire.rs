@@ -83,6 +83,7 @@ impl Sender {
             Request::Subscribe(filters) => client.try_subscribe_many(
                 filters.iter().map(|(filter, qos)| SubscribeFilter::new(filter.clone(), wire(*qos))),
             ),
+            Request::Unsubscribe(filter) => client.try_unsubscribe(filter),
             Request::Publish { publication, qos, .. } => {
                 let payload = publication.payload.clone();
                 client.try_publish(&publication.topic, wire(*qos), publication.retain, payload)
@@ -106,6 +107,7 @@ pub(super) fn tell(event: Event, now: Duration, connection: &mut Connection) {
             };
             connection.subscription_answered(ack.pkid, &ack.return_codes.iter().map(granted).collect::<Vec<_>>());
         }
+        Event::Incoming(Incoming::UnsubAck(_)) => connection.unsubscription_answered(),
         Event::Outgoing(Outgoing::Publish(packet)) => connection.publication_sent(packet),
         Event::Outgoing(Outgoing::AwaitAck(packet)) => connection.publication_collided(packet),
         Event::Outgoing(Outgoing::Subscribe(packet)) => connection.subscription_sent(packet),

@@ -159,6 +159,11 @@ impl MachineMaker for Maker {
         };
         (Machine::learning(name.clone(), self.0.clone()), ALIGNMENT, channels)
     }
+
+    fn renew(&mut self, machine: &mut Machine, _: &[Name]) -> (Alignment, Option<Channels>) {
+        machine.adopt(self.0.clone());
+        (ALIGNMENT, None)
+    }
 }
 
 pub const ALIGNMENT: Alignment = Alignment { cadence: Duration::from_secs(1), lateness: Duration::from_secs(10) };
