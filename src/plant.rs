@@ -107,6 +107,15 @@ impl<M: MachineMaker> Plant<M> {
         }
     }
 
+    /// Watches a machine that something else than its telemetry tells of, if there is room; whether it is watched now.
+    pub fn admit(&mut self, name: &Name) -> bool {
+        let admitted = self.machines.contains_key(name) || self.machines.len() < self.most_machines;
+        if admitted {
+            self.add(name);
+        }
+        admitted
+    }
+
     /// Goes on under another configuration. Whatever it does not touch keeps its state.
     pub fn renew(&mut self, inputs: Vec<Input>, bounds: Bounds, mut maker: M) {
         for watched in self.machines.values_mut() {

@@ -86,7 +86,10 @@ impl Daemon {
         }
         let options = link_options(&config, password.clone(), &topics, since);
         let unwanted = unwanted_filters(&config, &options);
-        let (link, events) = Link::start(LinkOptions { unwanted, ..options })?;
+        // First of all the retained alarms: what they tell must be known before telemetry changes it.
+        let filters = options.subscriptions.clone();
+        let subscriptions = [(topics.alarms(), Qos::AtLeastOnce)].into_iter().chain(filters.iter().cloned()).collect();
+        let (link, events) = Link::start(LinkOptions { unwanted, subscriptions, ..options })?;
         let voice = Voice {
             gateway: Gateway { name: config.gateway.clone(), config_sha256: config.sha256.clone() },
             topics,
@@ -95,8 +98,17 @@ impl Daemon {
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
-        let pipeline =
-            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, own, heart: heart.clone() });
+        let pipeline = Pipeline::new(Parts {
+            plant,
+            outbox,
+            link,
+            voice,
+            calibrations,
+            memories,
+            own,
+            filters,
+            heart: heart.clone(),
+        });
         let (stop, stopped) = oneshot::channel();
         let (reloads, reloaded) = mpsc::channel(1);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;

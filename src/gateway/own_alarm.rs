@@ -31,6 +31,11 @@ impl OwnAlarm {
         self.alarm.pass_time(now)
     }
 
+    /// Goes on from a newer transition than it knows.
+    pub fn resume(&mut self, standing: Standing) {
+        self.alarm.resume(standing);
+    }
+
     /// What is wrong, if something is.
     pub fn trouble(&self) -> Option<&str> {
         self.alarm.deficiency().map(|deficiency| deficiency.reason.as_str())

@@ -1,5 +1,6 @@
 mod commands;
 mod oversight;
+mod recall;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
@@ -10,6 +11,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use self::oversight::Oversight;
+use self::recall::Recall;
 use super::Workshop;
 use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
@@ -53,6 +55,8 @@ pub(super) struct Pipeline {
     /// Something was done that no transition tells of.
     remember_soon: bool,
     oversight: Oversight,
+    /// Asks the broker what the state folder may have lost.
+    recall: Recall,
 }
 
 /// Who speaks, and where.
@@ -73,6 +77,8 @@ pub(super) struct Parts {
     pub memories: Memories,
     /// The gateway's alarm about itself.
     pub own: OwnAlarm,
+    /// What is listened to once the retained alarms have come.
+    pub filters: Vec<(String, Qos)>,
     /// Beats while the pipeline goes on.
     pub heart: Heartbeat,
 }
@@ -114,7 +120,7 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, own, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, own, filters, heart } = parts;
         let mut oversight = Oversight::new(own);
         for (name, standing) in plant.machines().filter_map(|it| Some((it.name(), it.standing()?))) {
             oversight.performance().resume(name, standing);
@@ -139,6 +145,7 @@ impl Pipeline {
             shed: 0,
             remember_soon: false,
             oversight,
+            recall: Recall::new(filters),
         }
     }
 
@@ -193,11 +200,7 @@ impl Pipeline {
         self.voice.gateway.config_sha256 = config_sha256;
         self.voice.score_every = score_every;
         match link {
-            None => {
-                if let Err(error) = self.link.listen(filters) {
-                    error!(%error, "the subscriptions stay as they were");
-                }
-            }
+            None => self.listen(filters),
             Some(options) => self.connect_anew(options, &runtime, events).await,
         }
         // Whoever asked may have gone.
@@ -207,7 +210,7 @@ impl Pipeline {
     /// Leaves one broker properly and turns to another, or to the same in another way.
     async fn connect_anew(&mut self, options: LinkOptions, runtime: &tokio::runtime::Handle, events: &mut LinkEvents) {
         self.settle();
-        self.link.disconnect().await;
+        self.say_good_bye().await;
         while let Some(event) = events.try_recv() {
             // A message that was not acknowledged is delivered again; what became of publications is not told twice.
             if !matches!(event, LinkEvent::Message { .. } | LinkEvent::Oversize { .. }) {
@@ -238,6 +241,7 @@ impl Pipeline {
                     // A retained command is an old one that somebody left lying about.
                     Some(_) if retain => {}
                     Some((machine, verb)) => self.obey(machine, verb, &payload),
+                    None if self.voice.topics.alarm_of(&topic).is_some() => self.recall(&topic, &payload, retain),
                     None => {
                         let message = Message { topic: &topic, payload: &payload, retained: retain, redelivered: dup };
                         self.score(message);
@@ -266,6 +270,8 @@ impl Pipeline {
                     warn!(%reason, attempts, "the broker cannot be reached; trying on");
                 }
             }
+            // It only asks what may be lost; most gateways lose nothing.
+            LinkEvent::SubscriptionRefused { filter } if filter == self.voice.topics.alarms() => {}
             LinkEvent::SubscriptionRefused { filter } => {
                 error!(%filter, "the broker refuses this subscription: check its access rules");
                 self.oversight.subscription_refused(filter);
@@ -322,6 +328,7 @@ impl Pipeline {
                 self.remember();
             }
             self.oversee(now);
+            self.end_recall(now.steady);
         }
         self.settle();
     }
@@ -438,6 +445,7 @@ impl Pipeline {
 
     fn connected(&mut self, session_present: bool) {
         info!(session_present, "connected to the broker");
+        self.recall.connected(self.started.elapsed());
         self.oversight.connected();
         self.oversee(self.now());
         let told_before = self.outbox.newest_states().next().is_some();
@@ -448,13 +456,17 @@ impl Pipeline {
         }
     }
 
-    /// Says good-bye: a clean stop publishes `offline` itself, the last will is for the others.
-    async fn close(mut self) {
+    /// A clean stop publishes `offline` itself, the last will is for the others.
+    async fn say_good_bye(&mut self) {
         let payload = StatusPayload::offline(&self.voice.gateway.name, Timestamp::now()).to_json();
         let publication = Publication { topic: self.voice.topics.status(), payload, retain: true };
         // Without a connection the last will says the same.
         let _ = self.link.publish_now(publication, Qos::AtLeastOnce);
         self.link.disconnect().await;
+    }
+
+    async fn close(mut self) {
+        self.say_good_bye().await;
         // What the broker has not confirmed by now is sent after the next start.
         let _ = self.outbox.maintain(Timestamp::now());
         let _ = self.outbox.sync();

@@ -115,6 +115,11 @@ impl AlarmPayload {
         payload.to_json()
     }
 
+    /// Whether this gateway has published it for this machine.
+    pub fn is_of(&self, machine: &Name, gateway: &Name) -> bool {
+        self.machine == *machine && self.gateway == *gateway
+    }
+
     /// Where the machine's alarm stands, and what was said about it.
     pub fn standing(self) -> (Standing, Told) {
         let told =

@@ -29,6 +29,17 @@ impl Topics {
         format!("{}/{machine}/alarm", self.base)
     }
 
+    /// The filter that brings every retained alarm.
+    pub fn alarms(&self) -> String {
+        format!("{}/+/alarm", self.base)
+    }
+
+    /// The machine of an alarm's topic.
+    pub fn alarm_of<'t>(&self, topic: &'t str) -> Option<&'t str> {
+        let machine = topic.strip_prefix(self.base.as_str())?.strip_prefix('/')?.strip_suffix("/alarm")?;
+        (!machine.contains('/')).then_some(machine)
+    }
+
     pub fn event(&self, machine: &Name) -> String {
         format!("{}/{machine}/event", self.base)
     }
@@ -71,6 +82,8 @@ mod tests {
         assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack"), Some(("press-01", "ack")));
         assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack/result"), None);
         assert_eq!(topics.result(&machine, "ack"), "wheeltapper/v1/g1/press-01/cmd/ack/result");
+        assert_eq!(topics.alarm_of("wheeltapper/v1/g1/press-01/alarm"), Some("press-01"));
+        assert_eq!(topics.alarm_of("wheeltapper/v1/g1/press-01/cmd/alarm"), None);
         assert!(topics.is_own("wheeltapper/v1/g1/press-01/score"));
         assert!(!topics.is_own("wheeltapper/v1/g10/press-01/score"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::gateway::Setup;
+use crate::support::gateway::{Gateway, Setup};
 use crate::support::mosquitto::{Mosquitto, Subscriber};
 use crate::support::schema;
 use crate::support::wobble::lines;
@@ -14,6 +14,16 @@ struct Operator {
 }
 
 impl Operator {
+    /// With a gateway that is on line.
+    fn with_gateway() -> (Self, Setup, Gateway) {
+        let broker = Mosquitto::start();
+        let setup = Setup::new(broker.port, "");
+        let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
+        let gateway = setup.run();
+        subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+        (Self { broker, subscriber }, setup, gateway)
+    }
+
     /// Sends a command and waits for its answer.
     fn command(&mut self, verb: &str, payload: Value) -> Value {
         self.broker.publish(&format!("wheeltapper/v1/g1/m/cmd/{verb}"), payload.to_string().as_bytes());
@@ -38,12 +48,7 @@ impl Operator {
 
 #[test]
 fn a_restart_forgets_neither_what_was_said_nor_that_an_alarm_is_shelved() {
-    let broker = Mosquitto::start();
-    let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
-    let mut operator = Operator { broker, subscriber };
+    let (mut operator, setup, gateway) = Operator::with_gateway();
     operator.telemetry(0..460, 0.0);
     operator.telemetry(460..500, 9.0);
     operator.state("unacknowledged");
@@ -72,12 +77,7 @@ fn a_restart_forgets_neither_what_was_said_nor_that_an_alarm_is_shelved() {
 
 #[test]
 fn an_alarm_is_acknowledged_shelved_suppressed_and_replayed_by_hand() {
-    let broker = Mosquitto::start();
-    let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
-    let mut operator = Operator { broker, subscriber };
+    let (mut operator, _setup, gateway) = Operator::with_gateway();
 
     let refused = operator.command("ack", json!({ "id": "c-0", "operator": "m.ito" }));
     assert_eq!((&refused["ok"], &refused["error"]), (&json!(false), &json!("this gateway knows no such machine")));

@@ -2,7 +2,9 @@
 
 mod commands;
 mod mosquitto_dropin;
+mod oversight;
 mod readme;
+mod reload;
 mod service;
 mod whole_way;
 

@@ -58,9 +58,17 @@ impl Gateway {
 
     /// As systemd would; tells the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = self.process.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        self.signal("-TERM");
         self.process.wait().unwrap().code()
+    }
+
+    /// Makes it look at its configuration again.
+    pub fn reload(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
     }
 }
 
