@@ -7,17 +7,20 @@ use tokio::sync::oneshot;
 use tracing::{info, warn};
 
 use super::Workshop;
+use super::broker::broker_options;
+use super::feedback::FeedbackDesk;
 use super::pipeline::{Parts, Pipeline, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::config::Config;
+use crate::history::Journal;
 use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
 use crate::publication::{AlarmPayload, Gateway, StatusPayload, Topics};
-use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
+use crate::transport::{Link, LinkOptions, OptionsError, Qos};
 
 /// A running gateway.
 pub struct Daemon {
@@ -77,8 +80,9 @@ impl Daemon {
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
+        let feedback = FeedbackDesk::new(Journal::in_state_dir(&config.state_dir), config.gateway.clone());
         let pipeline =
-            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, heart: heart.clone() });
+            Pipeline::new(Parts { plant, outbox, link, voice, calibrations, memories, feedback, heart: heart.clone() });
         let (stop, stopped) = oneshot::channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
         let pipeline = thread::Builder::new()
@@ -119,11 +123,6 @@ fn standings(outbox: &Outbox) -> HashMap<Name, (Standing, Told)> {
 fn link_options(config: &Config, password: Option<String>, topics: &Topics, since: Timestamp) -> LinkOptions {
     let offline = StatusPayload::offline(&config.gateway, since).to_json();
     LinkOptions {
-        credentials: config
-            .mqtt
-            .username
-            .clone()
-            .map(|username| Credentials { username, password: password.unwrap_or_default() }),
         max_payload: config.mqtt.max_payload,
         will: Some(Publication { topic: topics.status(), payload: offline, retain: true }),
         subscriptions: config
@@ -133,7 +132,7 @@ fn link_options(config: &Config, password: Option<String>, topics: &Topics, sinc
             .chain([topics.commands()])
             .map(|filter| (filter, Qos::AtLeastOnce))
             .collect(),
-        ..LinkOptions::new(config.mqtt.host.clone(), config.mqtt.port, config.mqtt.client_id.clone())
+        ..broker_options(config, &config.mqtt.client_id, password)
     }
 }
 

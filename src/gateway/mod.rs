@@ -3,11 +3,14 @@
 //! Wiring only: one task polls the broker ([`transport`](crate::transport)), one thread scores and keeps the outbox. No
 //! arithmetic happens here.
 
+mod broker;
 mod daemon;
+mod feedback;
 mod pipeline;
 mod refusals;
 mod service;
 mod workshop;
 
+pub use broker::broker_options;
 pub use daemon::{Daemon, DaemonError};
 pub use workshop::{Stock, StockedKind, Workshop};

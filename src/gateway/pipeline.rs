@@ -7,6 +7,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tracing::{error, info, warn};
 
 use super::Workshop;
+use super::feedback::FeedbackDesk;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
@@ -32,6 +33,7 @@ pub(super) struct Pipeline {
     voice: Voice,
     calibrations: Calibrations,
     memories: Memories,
+    feedback: FeedbackDesk,
     heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
@@ -70,6 +72,7 @@ pub(super) struct Parts {
     pub voice: Voice,
     pub calibrations: Calibrations,
     pub memories: Memories,
+    pub feedback: FeedbackDesk,
     /// Beats while the pipeline goes on.
     pub heart: Heartbeat,
 }
@@ -101,7 +104,7 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, feedback, heart } = parts;
         Self {
             plant,
             outbox,
@@ -109,6 +112,7 @@ impl Pipeline {
             voice,
             calibrations,
             memories,
+            feedback,
             heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),
@@ -271,6 +275,13 @@ impl Pipeline {
                 }
                 Err(refusal) => reply.with(machine.standing()).refusing(refusal),
             },
+            Wish::Keep(finding) => {
+                let reply = reply.with(machine.standing());
+                match self.feedback.take(finding, machine, &self.outbox, now.utc) {
+                    Ok(()) => reply,
+                    Err(refusal) => reply.refusing(refusal),
+                }
+            }
             Wish::Replay { from_seq } => {
                 let reply = reply.with(machine.standing());
                 if self.replays.len() >= MOST_REPLAYS {

@@ -71,6 +71,11 @@ impl Subscriptions {
         events
     }
 
+    /// How many the broker has granted.
+    pub fn granted(&self) -> usize {
+        self.confirmed.iter().filter(|confirmed| **confirmed).count()
+    }
+
     /// The connection is gone, and with it every question.
     pub fn lost(&mut self) {
         self.requested.clear();
