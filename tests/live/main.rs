@@ -4,6 +4,7 @@ mod commands;
 mod mosquitto_dropin;
 mod readme;
 mod service;
+mod shell;
 mod whole_way;
 
 mod support {
