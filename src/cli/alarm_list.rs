@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::console::MachineState;
@@ -151,13 +151,14 @@ fn show_leading(contributions: &[Contribution]) -> String {
     if leading.is_empty() { NOTHING.to_owned() } else { leading }
 }
 
-/// A time in the largest unit of which it has one, cut: `59s`, `1m`, `23h`, `2d`.
-fn show_age(age: jiff::SignedDuration) -> String {
+/// A time in its two largest units, cut: `59s`, `1m30s`, `3h59m`, `2d`.
+fn show_age(age: SignedDuration) -> String {
     // A clock that is behind the gateway's makes no alarm younger than now.
     let seconds = age.as_secs().max(0);
-    let (unit, length) =
-        [("d", 86_400), ("h", 3600), ("m", 60)].into_iter().find(|(_, length)| seconds >= *length).unwrap_or(("s", 1));
-    format!("{}{unit}", seconds / length)
+    let units = [("d", seconds / 86_400), ("h", seconds / 3600 % 24), ("m", seconds / 60 % 60), ("s", seconds % 60)];
+    let largest = units.iter().position(|(_, count)| *count > 0).unwrap_or(units.len() - 1);
+    let shown = units[largest..].iter().take(2).enumerate().filter(|(place, (_, count))| *place == 0 || *count > 0);
+    shown.map(|(_, (unit, count))| format!("{count}{unit}")).collect()
 }
 
 const COLUMNS: usize = 9;
@@ -261,7 +262,7 @@ mod tests {
                 "rig-1",
                 "unacknowledged",
                 "high",
-                "1m ago",
+                "1m30s ago",
                 "1.59",
                 "FS1 low, SE unsteady",
                 "hydraulic/leak 82 %",
@@ -292,7 +293,7 @@ mod tests {
         let open = ["older", "younger", "seen", "mild", "over", "shelf", "muted"];
         assert_eq!(names(false), open);
         assert_eq!(names(true), [&open[..], &["sound"]].concat());
-        assert!(list.to_table(&BTreeMap::new(), false, NOW).contains("shelved, 2h left"));
+        assert!(list.to_table(&BTreeMap::new(), false, NOW).contains("shelved, 2h1m left"));
     }
 
     #[test]
@@ -304,8 +305,17 @@ mod tests {
         assert!(list.has_open());
         assert!(list.take(b"{}").is_none());
         let line = list.take(&payload(&at(3, State::Normal))).map(|(name, listed)| listed.to_line(name, NOW));
-        assert!(line.is_some_and(|line| line.starts_with("m  normal  low  1d ago")));
+        assert!(line.is_some_and(|line| line.starts_with("m  normal  low  1d3h ago")));
         assert!(!list.has_open());
+    }
+
+    #[test]
+    fn an_age_is_told_in_its_two_largest_units() {
+        for (seconds, shown) in
+            [(-5, "0s"), (0, "0s"), (59, "59s"), (60, "1m"), (90, "1m30s"), (14_399, "3h59m"), (172_805, "2d")]
+        {
+            assert_eq!(show_age(SignedDuration::from_secs(seconds)), shown);
+        }
     }
 
     #[test]

@@ -158,7 +158,8 @@ impl Feedback {
             members([("verdict", Some(verdict.to_string())), ("episode", episode.clone()), ("comment", comment)]);
         order.give(Verb::Feedback, members, |machine, reply| {
             let episode = episode.as_deref().or(reply.episode()).unwrap_or_default();
-            format!("{verdict} is kept for the episode {episode}; {}", tell_state(machine, reply))
+            let state = reply.state().map_or("unknown", State::as_str);
+            format!("{verdict} is kept for the episode {episode}; {machine} is {state}")
         })
     }
 }
