@@ -33,7 +33,11 @@ impl FromStr for BrokerUrl {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let explain = || format!("{text:?} is no broker; write mqtt://[USER@]HOST[:PORT], e.g. mqtt://127.0.0.1:1883");
+        let explain = || {
+            format!(
+                "{text:?} is no broker; write mqtt://HOST, with USER@ before and :PORT behind it where needed, e.g. mqtt://127.0.0.1:1883"
+            )
+        };
         let rest = text.strip_prefix("mqtt://").ok_or_else(explain)?.trim_end_matches('/');
         let (user, rest) = match rest.rsplit_once('@') {
             Some((user, _)) if user.contains(':') => {
