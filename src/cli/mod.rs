@@ -12,12 +12,17 @@ macro_rules! say {
     }};
 }
 
+mod alarm_list;
+mod alarms;
+mod broker;
 mod calibrate;
 mod check;
+mod console;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_view;
+mod orders;
 mod outcome;
 mod publisher;
 mod recordings;
@@ -56,6 +61,18 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+    /// Lists a gateway's alarms, what is open and most urgent first
+    Alarms(alarms::Alarms),
+    /// Acknowledges a machine's open alarm
+    Ack(orders::Ack),
+    /// Takes an open alarm from view for a while; it comes back by itself
+    Shelve(orders::Shelve),
+    /// Takes an alarm from the shelf before its time
+    Unshelve(orders::Unshelve),
+    /// Keeps a machine from alarming at all, or lets it alarm again
+    Suppress(orders::Suppress),
+    /// Tells what was found at the machine after an alarm
+    Feedback(orders::Feedback),
 }
 
 /// Answers a command line that was not understood, or one that asks for help or the version.
@@ -87,6 +104,12 @@ impl Command {
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Replay(replay) => replay.run(),
+            Verb::Alarms(alarms) => alarms.run(),
+            Verb::Ack(ack) => ack.run(),
+            Verb::Shelve(shelve) => shelve.run(),
+            Verb::Unshelve(unshelve) => unshelve.run(),
+            Verb::Suppress(suppress) => suppress.run(),
+            Verb::Feedback(feedback) => feedback.run(),
         };
         outcome::exit_code(outcome)
     }

@@ -125,7 +125,7 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
 /// The password in a file, without the line's end.
 pub(super) fn password(path: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format_args!("mqtt.password_file {}: {error}", path.display())))?;
+        .map_err(|error| Failure::config(format_args!("the password file {}: {error}", path.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 
@@ -166,7 +166,6 @@ impl Signals {
     }
 
     /// Waits until the process is to stop.
-    #[cfg(feature = "demo")]
     pub async fn stop(&mut self) {
         while self.next().await != Told::Stop {}
     }

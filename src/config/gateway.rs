@@ -217,11 +217,7 @@ impl File {
     fn resolve(self, source: &Source) -> Result<Config, TomlError> {
         let top = |name| Key { table: ("", 0), name };
         let prefix = self.prefix.unwrap_or_else(|| "wheeltapper/v1".to_owned());
-        if prefix.split('/').any(|level| Name::parse(level).is_err() || level.starts_with('$')) {
-            let what =
-                format!("{prefix:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\"");
-            return Err(source.wrong(top("prefix"), &what));
-        }
+        let prefix = parse_prefix(&prefix).map_err(|what| source.wrong(top("prefix"), &what))?;
         if self.input.is_empty() {
             let what = "there is none; add an [[input]] table, e.g. topic = \"plant/{machine}/telemetry\"";
             return Err(source.wrong(top("input"), what));
@@ -287,6 +283,14 @@ impl File {
             source: source.clone(),
         })
     }
+}
+
+/// What stands in front of every topic of a gateway.
+pub fn parse_prefix(text: &str) -> Result<String, String> {
+    if text.split('/').any(|level| Name::parse(level).is_err() || level.starts_with('$')) {
+        return Err(format!("{text:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\""));
+    }
+    Ok(text.to_owned())
 }
 
 fn check_delays(keys: &MachineKeys, table: (&str, usize), source: &Source) -> Result<(), TomlError> {

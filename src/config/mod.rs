@@ -7,5 +7,5 @@ mod alarm;
 mod gateway;
 mod kind;
 
-pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys};
+pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys, parse_prefix};
 pub use kind::{Kind, shipped_kind, shipped_kinds};

@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Workshop;
+use super::broker::broker_options;
+use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::pipeline::{Parts, Pipeline, Reload, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
@@ -14,11 +16,12 @@ use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::{Calibrations, Filters, Memories};
 use crate::config::Config;
+use crate::history::Journal;
 use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
 use crate::publication::{AlarmPayload, Gateway, StatusPayload, Topics};
-use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
+use crate::transport::{Link, LinkOptions, OptionsError, Qos};
 
 /// A running gateway.
 pub struct Daemon {
@@ -98,6 +101,7 @@ impl Daemon {
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
+        let feedback = FeedbackDesk::new(Journal::in_state_dir(&config.state_dir), config.gateway.clone());
         let pipeline = Pipeline::new(Parts {
             plant,
             outbox,
@@ -105,6 +109,7 @@ impl Daemon {
             voice,
             calibrations,
             memories,
+            feedback,
             own,
             filters,
             heart: heart.clone(),
@@ -206,11 +211,6 @@ fn standings(outbox: &Outbox) -> HashMap<Name, (Standing, Told)> {
 fn link_options(config: &Config, password: Option<String>, topics: &Topics, since: Timestamp) -> LinkOptions {
     let offline = StatusPayload::offline(&config.gateway, since).to_json();
     LinkOptions {
-        credentials: config
-            .mqtt
-            .username
-            .clone()
-            .map(|username| Credentials { username, password: password.unwrap_or_default() }),
         max_payload: config.mqtt.max_payload,
         will: Some(Publication { topic: topics.status(), payload: offline, retain: true }),
         subscriptions: config
@@ -220,7 +220,7 @@ fn link_options(config: &Config, password: Option<String>, topics: &Topics, sinc
             .chain([topics.commands()])
             .map(|filter| (filter, Qos::AtLeastOnce))
             .collect(),
-        ..LinkOptions::new(config.mqtt.host.clone(), config.mqtt.port, config.mqtt.client_id.clone())
+        ..broker_options(config, &config.mqtt.client_id, password)
     }
 }
 

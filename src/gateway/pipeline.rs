@@ -13,6 +13,7 @@ use tracing::{error, info, warn};
 use self::oversight::Oversight;
 use self::recall::Recall;
 use super::Workshop;
+use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
@@ -37,6 +38,7 @@ pub(super) struct Pipeline {
     voice: Voice,
     calibrations: Calibrations,
     memories: Memories,
+    feedback: FeedbackDesk,
     heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
@@ -75,6 +77,7 @@ pub(super) struct Parts {
     pub voice: Voice,
     pub calibrations: Calibrations,
     pub memories: Memories,
+    pub feedback: FeedbackDesk,
     /// The gateway's alarm about itself.
     pub own: OwnAlarm,
     /// What is listened to once the retained alarms have come.
@@ -120,7 +123,7 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, own, filters, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, feedback, own, filters, heart } = parts;
         let mut oversight = Oversight::new(own);
         for (name, standing) in plant.machines().filter_map(|it| Some((it.name(), it.standing()?))) {
             oversight.performance().resume(name, standing);
@@ -132,6 +135,7 @@ impl Pipeline {
             voice,
             calibrations,
             memories,
+            feedback,
             heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),

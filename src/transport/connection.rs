@@ -18,6 +18,7 @@ use crate::outbox::{EntryId, Publication};
 #[derive(Debug)]
 pub(super) struct Connection {
     client_id: String,
+    keep_session: bool,
     max_payload: usize,
     tracked_limit: usize,
     no_progress: Duration,
@@ -112,6 +113,7 @@ impl Connection {
     pub fn new(options: &LinkOptions) -> Self {
         Connection {
             client_id: options.client_id.clone(),
+            keep_session: options.keep_session,
             max_payload: options.max_payload,
             tracked_limit: tracked_limit(options.inflight),
             no_progress: options.no_progress,
@@ -138,7 +140,7 @@ impl Connection {
         let drop_session = self.drop_session;
         self.phase = Phase::Connecting { drop_session };
         self.metrics.attempts += 1;
-        Attempt { clean_session: drop_session, packet_limit: self.poison.packet_limit() }
+        Attempt { clean_session: drop_session || !self.keep_session, packet_limit: self.poison.packet_limit() }
     }
 
     /// The broker accepted.
@@ -402,7 +404,7 @@ impl Connection {
     }
 
     pub fn metrics(&self) -> LinkMetrics {
-        LinkMetrics { outstanding: self.tracked(), ..self.metrics }
+        LinkMetrics { outstanding: self.tracked(), subscribed: self.subscriptions.granted(), ..self.metrics }
     }
 
     fn hand_on(&mut self, inbound: Inbound, ack: Option<AckToken>) {

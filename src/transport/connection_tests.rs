@@ -136,6 +136,7 @@ fn a_refused_or_downgraded_subscription_is_told_and_a_refused_one_asked_for_agai
     events(&mut connection);
     connection.subscription_sent(1);
     connection.subscription_answered(1, &[Some(Qos::AtMostOnce), None]);
+    assert_eq!(connection.metrics().subscribed, 1);
     let told = events(&mut connection);
     let downgraded = LinkEvent::SubscriptionDowngraded { filter: "a/#".into(), granted: Qos::AtMostOnce };
     assert_eq!(told, [downgraded, LinkEvent::SubscriptionRefused { filter: "b".into() }]);
@@ -183,6 +184,17 @@ fn a_client_id_that_two_clients_use_is_named_and_the_wait_grows() {
     }
     assert!(matches!(told, Some(LinkEvent::ClientIdContested { reason }) if reason.contains("\"g1\"")));
     assert!(connection.deadline() >= Some(at(70)));
+}
+
+#[test]
+fn a_client_that_comes_once_leaves_no_session_behind_however_often_it_connects() {
+    let mut connection = Connection::new(&LinkOptions { keep_session: false, ..options() });
+    for attempt in 0..3 {
+        assert!(connection.attempt().clean_session);
+        connection.connected(at(attempt), false);
+        assert!(matches!(&offered(&mut connection, at(attempt))[..], [Request::Subscribe(_)]));
+        connection.lost(at(attempt), Fault::HungUp, 0.5);
+    }
 }
 
 #[test]

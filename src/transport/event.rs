@@ -156,4 +156,6 @@ pub struct LinkMetrics {
     pub contested: u64,
     /// Publications on their way, tracked ones.
     pub outstanding: usize,
+    /// Subscriptions that the broker has granted.
+    pub subscribed: usize,
 }

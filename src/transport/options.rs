@@ -14,6 +14,8 @@ pub struct LinkOptions {
     pub port: u16,
     /// Must be the same after every start and used by no other client: the broker keeps the session under it.
     pub client_id: String,
+    /// The broker keeps what comes while this client is away. Not for a client that comes once: its session would stay.
+    pub keep_session: bool,
     /// User name and password.
     pub credentials: Option<Credentials>,
     /// A silent broker is given up after at most twice this time.
@@ -96,6 +98,7 @@ impl LinkOptions {
             host: host.into(),
             port,
             client_id: client_id.into(),
+            keep_session: true,
             credentials: None,
             keep_alive: Duration::from_secs(7),
             max_payload: 256 << 10,

@@ -6,6 +6,7 @@ mod oversight;
 mod readme;
 mod reload;
 mod service;
+mod shell;
 mod whole_way;
 
 mod support {

@@ -2,7 +2,7 @@ use super::Pipeline;
 use crate::acquisition::Name;
 use crate::alarm::{Action, Standing};
 use crate::clock::Now;
-use crate::command::{Order, Reply, Verb, Wish};
+use crate::command::{Finding, Order, Reply, Verb, Wish};
 use crate::outbox::Publication;
 use crate::publication::{AlarmPayload, show_stamp};
 use crate::transport::{Qos, Refusal};
@@ -46,6 +46,7 @@ impl Pipeline {
         }
         match wish {
             Wish::Act(action) => self.act(name, &action, reply, now),
+            Wish::Keep(finding) => self.keep(name, finding, reply, now),
             Wish::Replay { from_seq } => {
                 let reply = reply.with(self.standing(name));
                 if self.replays.len() >= MOST_REPLAYS {
@@ -82,6 +83,18 @@ impl Pipeline {
                 self.remember_soon |= !told;
                 reply
             }
+            Err(refusal) => reply.refusing(refusal),
+        }
+    }
+
+    /// Keeps what somebody has found at a machine.
+    fn keep(&mut self, name: &Name, finding: Finding, reply: Reply, now: Now) -> Reply {
+        let Some(machine) = self.plant.machine_mut(name.as_str()) else {
+            return reply.refusing("feedback is about a machine, and this is the gateway");
+        };
+        let reply = reply.with(machine.standing());
+        match self.feedback.take(finding, machine, &self.outbox, now.utc) {
+            Ok(()) => reply,
             Err(refusal) => reply.refusing(refusal),
         }
     }
