@@ -269,7 +269,11 @@ impl Machine {
                     observation.fault = fault.or(judgement.fault);
                     if let Some(score) = judgement.score {
                         let transition = self.alarm.observe(score, sample.time, now.utc);
-                        let announcement = transition.map(|transition| self.announce_anew(transition));
+                        let announcement = transition.map(|transition| match transition.state {
+                            State::Unacknowledged | State::Acknowledged => self.announce_anew(transition),
+                            // Of a machine that is sound again there is nothing new to be said.
+                            _ => self.announce(transition),
+                        });
                         observation.announcements.extend(announcement);
                         observation.holds = self.alarms();
                         if observation.announcements.is_empty() {

@@ -14,13 +14,15 @@ pub(super) struct Publisher {
     next: u64,
     /// Sent and not yet confirmed.
     outstanding: Vec<(EntryId, Publication)>,
+    /// Those among them that are not on their way, because there was no connection or no room.
+    refused: Vec<EntryId>,
     due: Instant,
 }
 
 impl Publisher {
     pub async fn connect(options: LinkOptions) -> Result<Self, Failure> {
         let (link, events) = connect(options).await?;
-        Ok(Self { link, events, next: 0, outstanding: Vec::new(), due: Instant::now() })
+        Ok(Self { link, events, next: 0, outstanding: Vec::new(), refused: Vec::new(), due: Instant::now() })
     }
 
     /// Waits until it is time for the next message; a message that was late does not make the next ones late.
@@ -78,18 +80,26 @@ impl Publisher {
 
     fn take(&mut self, event: Option<LinkEvent>) -> Result<(), Failure> {
         match event.ok_or_else(ended)? {
-            LinkEvent::Acknowledged(id) => self.outstanding.retain(|(known, _)| *known != id),
-            LinkEvent::Lost(ids) => self.send_again(&ids),
+            LinkEvent::Connected { .. } => self.send_refused(),
+            LinkEvent::Acknowledged(id) => {
+                self.outstanding.retain(|(known, _)| *known != id);
+                self.send_refused();
+            }
+            LinkEvent::Lost(ids) => {
+                self.refused.extend(ids);
+                self.send_refused();
+            }
             _ => {}
         }
         Ok(())
     }
 
-    fn send_again(&mut self, ids: &[EntryId]) {
-        for (id, publication) in self.outstanding.iter().filter(|(id, _)| ids.contains(id)) {
-            // Refused again, it comes back as lost again.
-            let _ = self.link.publish_tracked(*id, publication.clone());
-        }
+    fn send_refused(&mut self) {
+        let Self { link, outstanding, refused, .. } = self;
+        refused.retain(|refused| {
+            let waiting = outstanding.iter().find(|(id, _)| id == refused);
+            waiting.is_some_and(|(id, publication)| link.publish_tracked(*id, publication.clone()).is_err())
+        });
     }
 }
 
