@@ -11,7 +11,7 @@ use super::outcome::{Failure, Outcome};
 use super::publisher::{BrokerUrl, Publisher};
 use super::surroundings;
 use crate::config::Config;
-use crate::gateway::{Daemon, Workshop};
+use crate::gateway::{Access, Daemon, Workshop};
 use crate::generation::{Condition, Rig};
 use crate::transport::{Link, LinkOptions, Qos};
 
@@ -37,7 +37,8 @@ impl Demo {
         say!("A broker, a gateway and a hydraulic rig on this machine, all made up. One second shows a minute.");
         say!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
-            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
+            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), Access::default())
+                .map_err(Failure::failed)?;
             let broker = BrokerUrl { host: LOOPBACK.to_string(), port };
             let mut watching = LinkOptions::new(broker.host.clone(), port, "wheeltapper-demo-view");
             watching.subscriptions = vec![("wheeltapper/v1/demo/#".to_owned(), Qos::AtLeastOnce)];

@@ -21,11 +21,11 @@ impl Run {
         surroundings::log(self.log_json);
         let config = surroundings::config(&self.config)?;
         let stock = surroundings::stock(&config)?;
-        let password = config.mqtt.password_file.as_deref().map(surroundings::password).transpose()?;
+        let access = surroundings::access(&config)?;
         let workshop = Workshop::new(&config, stock);
         let runtime = surroundings::runtime()?;
         runtime.block_on(async {
-            let daemon = Daemon::start(config, workshop, password).map_err(Failure::failed)?;
+            let daemon = Daemon::start(config, workshop, access).map_err(Failure::failed)?;
             surroundings::told_to_stop().await.map_err(Failure::failed)?;
             daemon.stop().await;
             Ok(())

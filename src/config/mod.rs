@@ -5,6 +5,8 @@
 
 mod gateway;
 mod kind;
+mod place;
 
-pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys};
+pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys, TlsKeys};
 pub use kind::{Kind, shipped_kind, shipped_kinds};
+pub use place::Place;

@@ -17,7 +17,14 @@ use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
 use crate::publication::{AlarmPayload, Gateway, StatusPayload, Topics};
-use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
+use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos, Tls};
+
+/// What the broker is to be shown: a password, certificates.
+#[derive(Clone, Debug, Default)]
+pub struct Access {
+    pub credentials: Option<Credentials>,
+    pub tls: Option<Tls>,
+}
 
 /// A running gateway.
 pub struct Daemon {
@@ -39,7 +46,7 @@ pub enum DaemonError {
 
 impl Daemon {
     /// Starts a gateway on the current tokio runtime. A broker that is not there is no reason not to start.
-    pub fn start(config: Config, workshop: Workshop, password: Option<String>) -> Result<Self, DaemonError> {
+    pub fn start(config: Config, workshop: Workshop, access: Access) -> Result<Self, DaemonError> {
         let (outbox, recovery) = Outbox::open(&config.state_dir.join("outbox"), Limits::default())?;
         for put_aside in &recovery.quarantined {
             warn!(
@@ -68,7 +75,7 @@ impl Daemon {
         for name in &known {
             plant.add(name);
         }
-        let (link, events) = Link::start(link_options(&config, password, &topics, since))?;
+        let (link, events) = Link::start(link_options(&config, access, &topics, since))?;
         let voice = Voice {
             gateway: Gateway { name: config.gateway.clone(), config_sha256: config.sha256.clone() },
             topics,
@@ -116,14 +123,11 @@ fn standings(outbox: &Outbox) -> HashMap<Name, (Standing, Told)> {
     standings
 }
 
-fn link_options(config: &Config, password: Option<String>, topics: &Topics, since: Timestamp) -> LinkOptions {
+fn link_options(config: &Config, access: Access, topics: &Topics, since: Timestamp) -> LinkOptions {
     let offline = StatusPayload::offline(&config.gateway, since).to_json();
     LinkOptions {
-        credentials: config
-            .mqtt
-            .username
-            .clone()
-            .map(|username| Credentials { username, password: password.unwrap_or_default() }),
+        credentials: access.credentials,
+        tls: access.tls,
         max_payload: config.mqtt.max_payload,
         will: Some(Publication { topic: topics.status(), payload: offline, retain: true }),
         subscriptions: config

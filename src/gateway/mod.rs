@@ -9,5 +9,5 @@ mod refusals;
 mod service;
 mod workshop;
 
-pub use daemon::{Daemon, DaemonError};
+pub use daemon::{Access, Daemon, DaemonError};
 pub use workshop::{Stock, StockedKind, Workshop};

@@ -6,16 +6,25 @@
 //! looks into a payload or knows a machine. Every decision is taken by a state machine without sockets and clocks
 //! (`connection.rs`); the task that drives it (`link.rs`) only polls and moves bytes.
 
+#[cfg(test)]
+#[path = "../../tests/support/certificates.rs"]
+mod certificates;
 mod connection;
 mod event;
 mod link;
 mod options;
 mod outstanding;
 mod poison;
+mod probe;
+mod rotation;
 mod schedule;
 mod subscriptions;
+mod tls;
+mod tls_words;
 mod wire;
 
 pub use event::{AckToken, LinkEvent, LinkMetrics, Qos, Refusal};
 pub use link::{Link, LinkEvents, LinkHandle};
 pub use options::{Credentials, LinkOptions, OptionsError};
+pub use probe::{Probe, ProbeFault};
+pub use tls::{Ends, Tls, TlsError, TlsFiles};

@@ -1,12 +1,16 @@
 //! The built binary against real brokers: everything here starts what it needs on free ports of the loopback.
 
 mod commands;
+mod doctor;
 mod mosquitto_dropin;
 mod readme;
 mod service;
+mod tls;
 mod whole_way;
 
 mod support {
+    #[path = "../../support/certificates.rs"]
+    pub mod certificates;
     pub mod gateway;
     pub mod mosquitto;
     #[path = "../../support/rig.rs"]
