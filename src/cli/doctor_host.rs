@@ -22,10 +22,11 @@ pub(super) fn clock() -> Finding {
 pub(super) fn disk(state_dir: &Path) -> Vec<Finding> {
     let shown = state_dir.display();
     // What is not there yet is made by the daemon, in the folder above.
-    let Some(existing) = state_dir.ancestors().find(|folder| folder.exists()) else {
-        return vec![Finding::fail("disk", format!("no part of {shown} exists"), "set state_dir to a folder")];
+    let ancestors =
+        || state_dir.ancestors().map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let Some(existing) = ancestors().find(|folder| folder.exists()) else {
+        return vec![Finding::fail("state folder", format!("no part of {shown} exists"), "set state_dir to a folder")];
     };
-    let existing = if existing.as_os_str().is_empty() { Path::new(".") } else { existing };
     let writable = match try_write(existing) {
         Ok(()) if existing == state_dir => Finding::ok("state folder", format!("{shown} can be written")),
         Ok(()) => Finding::ok("state folder", format!("{shown} is not there yet and can be made")),
@@ -197,6 +198,7 @@ mod tests {
         let findings = disk(&folder.path().join("a/b"));
         assert_eq!(findings[0].outcome, Verdict::Ok, "{findings:?}");
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+        assert_eq!(disk(Path::new("no-such-folder/b"))[0].outcome, Verdict::Ok, "a relative one");
         let file = folder.path().join("file");
         fs::write(&file, "").unwrap();
         assert_eq!(disk(&file)[0].outcome, Verdict::Fail);

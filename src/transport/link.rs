@@ -144,7 +144,7 @@ impl Link {
         // Dropping the farewells answers them.
     }
 
-    /// True when the next attempt is due, false if a command came first.
+    /// True when the next attempt is due, as it is with new certificates, false if something else came first.
     async fn wait(&mut self) -> bool {
         let until = self.connection.deadline().map(|until| self.started + until);
         select! {
@@ -153,6 +153,9 @@ impl Link {
                 self.orphaned |= command.is_none();
                         obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                 false
+            }
+            news = hear(&mut self.news) => {
+                learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed())
             }
         }
     }
@@ -408,17 +411,26 @@ async fn hear(news: &mut Option<mpsc::Receiver<News>>) -> News {
     }
 }
 
-fn learn(news: News, options: &mut LinkOptions, worked: &mut Option<Tls>, connection: &mut Connection, now: Duration) {
+/// True if there are new certificates.
+fn learn(
+    news: News,
+    options: &mut LinkOptions,
+    worked: &mut Option<Tls>,
+    connection: &mut Connection,
+    now: Duration,
+) -> bool {
     match news {
         News::Renewed(tls) => {
             tracing::info!("mqtt: new certificates; connecting anew with them");
             let before = options.tls.replace(tls);
             *worked = worked.take().or(before);
             connection.renew(now);
+            true
         }
         News::Refused(why) => {
             tracing::warn!(%why, "mqtt: the new certificates cannot be used; the old ones stay in use");
             connection.certificates_refused();
+            false
         }
     }
 }

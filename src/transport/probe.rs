@@ -63,8 +63,8 @@ impl Probe {
     ///
     /// # Errors
     /// The connection ended, or there is no answer.
-    pub async fn subscribe(&mut self, filter: &str) -> Result<Option<Qos>, ProbeFault> {
-        self.send(&Request::Subscribe(vec![(filter.to_owned(), Qos::AtLeastOnce)]));
+    pub async fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<Option<Qos>, ProbeFault> {
+        self.send(&Request::Subscribe(vec![(filter.to_owned(), qos)]));
         let answered = self.until(PATIENCE, |event| match event {
             Event::Incoming(Incoming::SubAck(ack)) => Some(ack.return_codes.first().copied()),
             _ => None,
@@ -75,18 +75,21 @@ impl Probe {
         }
     }
 
-    /// Publishes and gives the time until the very message came back, or `None` if it never did: a broker confirms what
-    /// it forbids, too.
+    /// Publishes one message after the other at once and gives the time until the last of them came back, or `None` if it
+    /// never did: a broker confirms what it forbids, too.
     ///
     /// # Errors
     /// The connection ended.
-    pub async fn round_trip(&mut self, topic: &str, payload: Vec<u8>) -> Result<Option<Duration>, ProbeFault> {
-        let publication = Publication { topic: topic.to_owned(), payload, retain: false };
+    pub async fn round_trip(&mut self, topic: &str, payloads: &[Vec<u8>]) -> Result<Option<Duration>, ProbeFault> {
         let sent = Instant::now();
-        self.send(&Request::Publish { entry: None, publication: publication.clone(), qos: Qos::AtLeastOnce });
+        for payload in payloads {
+            let publication = Publication { topic: topic.to_owned(), payload: payload.clone(), retain: false };
+            self.send(&Request::Publish { entry: None, publication, qos: Qos::AtLeastOnce });
+        }
+        let Some(last) = payloads.last() else { return Ok(None) };
         let back = self.until(ROUND_TRIP, |event| match event {
             Event::Incoming(Incoming::Publish(heard)) => {
-                (heard.topic == publication.topic && heard.payload == publication.payload).then(|| sent.elapsed())
+                (heard.topic == topic && heard.payload == *last).then(|| sent.elapsed())
             }
             _ => None,
         });

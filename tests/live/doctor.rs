@@ -181,6 +181,15 @@ fn a_broker_that_takes_too_small_messages_only_is_found_by_what_does_not_come_ba
 }
 
 #[test]
+fn a_broker_that_holds_small_messages_back_is_found_by_how_late_they_are() {
+    let port = free_port();
+    let _broker = Mosquitto::start_with(port, &format!("listener {port} 127.0.0.1\nallow_anonymous true\n"));
+    let told = Told::by(&Setup::new(port, ""));
+    assert_eq!(told.outcome("latency"), "warn");
+    assert!(told.of("latency")["advice"].as_str().unwrap().contains("set_tcp_nodelay true"));
+}
+
+#[test]
 fn a_broker_that_forgets_who_is_away_is_found() {
     let broker = Mosquitto::start();
     let told = Told::by(&Setup::new(forgetful(broker.port), ""));

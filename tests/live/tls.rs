@@ -71,7 +71,7 @@ fn a_new_certificate_is_in_use_within_ten_seconds_and_no_wrong_one_ends_the_conn
     let plant = Authority::new("plant");
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path();
-    // The name in the certificate is the user, and each user writes under its own prefix only.
+    // The name in the certificate is the user.
     let acl = written(
         path,
         "acl",
@@ -134,6 +134,35 @@ fn a_new_certificate_is_in_use_within_ten_seconds_and_no_wrong_one_ends_the_conn
     wait_for("the broker to refuse", Duration::from_secs(60), || told("the old ones are in use again") == 1);
     wait_for("the old pair to be in use again", Duration::from_secs(60), || connected_as("after") == 2);
     assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_gateway_that_is_turned_away_comes_in_within_ten_seconds_of_its_new_certificate() {
+    let plant = Authority::new("plant");
+    let folder = tempfile::tempdir().unwrap();
+    let broker = plant.sign("broker", &["127.0.0.1"]);
+    let broker = start_tls(folder.path(), "broker", &plant, &broker, "require_certificate true\n");
+    let own = plant.sign_until("g1", &["g1"], 2020).write(folder.path(), "g1");
+    let ca = written(folder.path(), "ca.pem", &plant.pem());
+    let tls = Tls::load(TlsFiles { ca: Some(ca), own: Some(own), server_name: None }).unwrap();
+    let options = LinkOptions { tls: Some(tls), ..LinkOptions::new("127.0.0.1", broker.port, "g1") };
+    let taken = tokio::runtime::Runtime::new().unwrap().block_on(async {
+        let (link, mut events) = Link::start(options).unwrap();
+        // Until it tries only twice a minute.
+        while let Some(LinkEvent::Unreachable { attempts, .. }) = events.recv().await {
+            if attempts >= 12 {
+                break;
+            }
+        }
+        plant.sign("g1", &["g1"]).write(folder.path(), "g1");
+        let changed = Instant::now();
+        let come_in = async { while !matches!(events.recv().await, Some(LinkEvent::Connected { .. })) {} };
+        timeout(Duration::from_secs(60), come_in).await.expect("it comes in");
+        assert_eq!(link.metrics().certificates_renewed, 1);
+        changed.elapsed()
+    });
+    println!("in after {taken:?}");
+    assert!(taken < Duration::from_secs(10), "{taken:?}");
 }
 
 #[test]
