@@ -302,14 +302,13 @@ impl GatewayArgs {
                 path => path.as_deref().unwrap_or(Path::new(USUAL_CONFIG)),
             };
             let config = surroundings::config(path)?;
-            let password = config.mqtt.password_file.as_deref().map(surroundings::password).transpose()?;
-            let options = broker_options(&config, &passing_client_id(PURPOSE), password);
+            let options = broker_options(&config, &passing_client_id(PURPOSE), surroundings::access(&config)?);
             return Ok(Site { gateway: config.gateway, prefix: config.prefix, options });
         };
         if self.password_file.is_some() && broker.user.is_none() {
             return Err(Failure::usage("--password-file needs a user in --broker, e.g. mqtt://m.ito@127.0.0.1"));
         }
-        let password = self.password_file.as_deref().map(surroundings::password).transpose()?;
+        let password = self.password_file.as_deref().map(surroundings::password_in).transpose()?;
         Ok(Site { gateway, prefix: self.prefix, options: broker.options(PURPOSE, password) })
     }
 }

@@ -12,7 +12,7 @@ use super::outcome::{Failure, Outcome};
 use super::publisher::Publisher;
 use super::surroundings::{self, Signals};
 use crate::config::Config;
-use crate::gateway::{Daemon, Workshop};
+use crate::gateway::{Access, Daemon, Workshop};
 use crate::generation::{Condition, Rig};
 use crate::transport::{Link, Qos};
 
@@ -39,7 +39,8 @@ impl Demo {
         say!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
             let mut signals = Signals::new().map_err(Failure::failed)?;
-            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
+            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), Access::default())
+                .map_err(Failure::failed)?;
             let broker = BrokerUrl { user: None, host: LOOPBACK.to_string(), port };
             let mut watching = broker.options("demo-view", None);
             watching.subscriptions = vec![("wheeltapper/v1/demo/#".to_owned(), Qos::AtLeastOnce)];

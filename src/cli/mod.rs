@@ -22,6 +22,10 @@ mod console;
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_view;
+mod doctor;
+mod doctor_broker;
+mod doctor_host;
+mod finding;
 mod orders;
 mod outcome;
 mod publisher;
@@ -55,6 +59,8 @@ enum Verb {
     Run(run::Run),
     /// Validates everything that a run needs, without running
     Check(check::Check),
+    /// Tries the live surroundings of a gateway and says what to do about each finding
+    Doctor(doctor::Doctor),
     /// Scores a recording of any machine, each row from the rows up to it
     Score(score::Score),
     /// Learns from a recording what is normal for a machine, for `run` to use
@@ -101,6 +107,7 @@ impl Command {
             Verb::Demo(demo) => demo.run(),
             Verb::Run(run) => run.run(),
             Verb::Check(check) => check.run(),
+            Verb::Doctor(doctor) => doctor.run(),
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Replay(replay) => replay.run(),

@@ -64,7 +64,7 @@ impl Replay {
                 eprintln!("wheeltapper: a gateway will not take the channel {channel:?}: {error}");
             }
         }
-        let password = self.password_file.as_deref().map(surroundings::password).transpose()?;
+        let password = self.password_file.as_deref().map(surroundings::password_in).transpose()?;
         surroundings::runtime()?.block_on(async {
             let mut publisher = Publisher::connect(self.publish.options("replay", password)).await?;
             let (mut played, mut before) = (0u64, None);

@@ -12,7 +12,7 @@ mod refusals;
 mod service;
 mod workshop;
 
-pub use broker::broker_options;
+pub use broker::{Access, broker_options};
 pub use daemon::{Daemon, DaemonError, ReloadError};
 pub use service::{tell_ready, tell_reloading};
 pub use workshop::{Stock, StockedKind, Workshop};

@@ -74,6 +74,11 @@ impl Topics {
         format!("{}/{machine}/cmd/{verb}/result", self.base)
     }
 
+    /// Where `doctor` tries whether a message comes back.
+    pub fn doctor(&self) -> String {
+        format!("{}/doctor", self.base)
+    }
+
     /// Whether a topic is one of the gateway's own, whatever an input's pattern says.
     pub fn is_own(&self, topic: &str) -> bool {
         topic.strip_prefix(self.base.as_str()).is_some_and(|rest| rest.starts_with('/'))

@@ -420,3 +420,48 @@ proptest! {
         prop_assert!(world.given.is_empty(), "never answered: {:?}", world.given);
     }
 }
+
+#[test]
+fn new_certificates_end_a_connection_with_a_farewell_and_bring_another_one() {
+    let [confirmed, unconfirmed, late] = [1, 2, 3].map(EntryId);
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), false);
+    for (packet, entry) in [(1, confirmed), (2, unconfirmed)] {
+        connection.publish_tracked(entry, publication());
+        offered(&mut connection, at(11));
+        connection.publication_sent(packet);
+    }
+    connection.renew(at(11));
+    assert_eq!(offered(&mut connection, at(11)), [], "what is on its way is waited for");
+    connection.publish_tracked(late, publication());
+    connection.publication_confirmed(1);
+    assert_eq!(connection.deadline(), Some(at(12)));
+    assert_eq!(offered(&mut connection, at(12)), [Request::Disconnect]);
+    assert_eq!(offered(&mut connection, at(12)), [], "and nothing comes after it");
+    events(&mut connection);
+    connection.farewell_sent(at(12));
+    assert!(connection.is_waiting() && connection.deadline().unwrap() < at(13));
+    assert_eq!(
+        events(&mut connection),
+        [
+            LinkEvent::Lost(vec![unconfirmed]),
+            LinkEvent::Disconnected { reason: "connecting anew with new certificates".to_owned() },
+        ]
+    );
+    online(&mut connection, at(13), true);
+    assert!(!connection.is_closed());
+    connection.publish_tracked(late, publication());
+    assert_eq!(offered(&mut connection, at(13)).len(), 1, "publications are taken again");
+    assert_eq!(connection.metrics().certificates_renewed, 1);
+}
+
+#[test]
+fn an_end_that_is_asked_for_during_a_renewal_is_an_end() {
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), false);
+    connection.renew(at(11));
+    connection.close(at(11));
+    assert_eq!(offered(&mut connection, at(11)), [Request::Disconnect]);
+    connection.farewell_sent(at(11));
+    assert!(connection.is_closed());
+}

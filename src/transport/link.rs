@@ -21,6 +21,9 @@ use super::{
     AckToken, LinkEvent, LinkMetrics, LinkOptions, OptionsError, Qos, Refusal,
     connection::{Connection, Fault, tracked_limit},
     options::{check_filters, check_publication},
+    rotation::{self, News},
+    tls::Tls,
+    tls_words,
     wire::{self, Wire},
 };
 use crate::outbox::{EntryId, Publication};
@@ -42,6 +45,10 @@ pub struct Link {
     farewells: Vec<oneshot::Sender<()>>,
     /// Every handle is gone, so no command will come.
     orphaned: bool,
+    /// About the certificates, if there are any.
+    news: Option<mpsc::Receiver<News>>,
+    /// The certificates that worked before the present ones, until these have worked too.
+    worked: Option<Tls>,
 }
 
 /// The way in. Cheap to clone; nothing here waits or blocks, so it may be called from any thread.
@@ -114,6 +121,8 @@ impl Link {
             stalled: None,
             farewells: Vec::new(),
             orphaned: false,
+            news: options.tls.clone().map(rotation::watch),
+            worked: None,
             options,
         };
         tokio::spawn(link.run());
@@ -136,7 +145,7 @@ impl Link {
         // Dropping the farewells answers them.
     }
 
-    /// True when the next attempt is due, false if a command came first.
+    /// True when the next attempt is due, as it is with new certificates, false if something else came first.
     async fn wait(&mut self) -> bool {
         let until = self.connection.deadline().map(|until| self.started + until);
         select! {
@@ -146,11 +155,18 @@ impl Link {
                         obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                 false
             }
+            news = hear(&mut self.news) => {
+                learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed())
+            }
         }
     }
 
     /// One connection, from the attempt at it to its end.
     async fn connect(&mut self) {
+        while let Some(news) = self.news.as_mut().and_then(|news| news.try_recv().ok()) {
+            learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
+        }
+        let mut on_trial = self.worked.is_some();
         let mut wire = Wire::open(&self.options, self.connection.attempt());
         let sender = wire.sender();
         let fault = loop {
@@ -173,22 +189,37 @@ impl Link {
                         self.orphaned |= command.is_none();
                         obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                     }
+                    news = hear(&mut self.news) => {
+                        learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
+                    }
                     () = sleep_until(self.started + deadline) => {}
                 }
             };
             match polled {
                 Ok(Ok(event)) => {
                     wire::tell(event, self.started.elapsed(), &mut self.connection);
-                    if self.connection.is_waiting() || self.connection.is_closed() {
+                    if std::mem::take(&mut on_trial) {
+                        self.worked = None;
+                    }
+                    if self.connection.is_waiting() {
+                        break None;
+                    }
+                    if self.connection.is_closed() {
                         return;
                     }
                 }
-                Ok(Err(error)) => break wire::fault(&error, &self.options),
-                Err(fault) => break fault,
+                Ok(Err(error)) => {
+                    if on_trial && tls_words::blames_certificates(&error) {
+                        self.fall_back();
+                    }
+                    break Some(wire::fault(&error, &self.options, self.connection.metrics().online));
+                }
+                Err(fault) => break Some(fault),
             }
         };
         let now = self.started.elapsed();
         wire.tell_rest(now, &mut self.connection);
+        let Some(fault) = fault else { return };
         if self.connection.is_waiting() || self.connection.is_closed() {
             return;
         }
@@ -196,6 +227,13 @@ impl Link {
             tracing::warn!("mqtt: no confirmation for {:?}; connecting anew", self.options.no_progress);
         }
         self.connection.lost(now, fault, random());
+    }
+
+    /// The broker does not take the new certificates: those that it took are better.
+    fn fall_back(&mut self) {
+        tracing::warn!("mqtt: the broker does not take the new certificates; the old ones are in use again");
+        self.connection.certificates_refused();
+        self.options.tls = self.worked.take();
     }
 
     /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
@@ -371,6 +409,42 @@ fn obey(
         }
         // Every handle is gone: nobody could end the connection any more.
         None => connection.close(now),
+    }
+}
+
+/// The next news about the certificates; never where there is none to come.
+async fn hear(news: &mut Option<mpsc::Receiver<News>>) -> News {
+    let heard = match news {
+        Some(news) => news.recv().await,
+        None => None,
+    };
+    match heard {
+        Some(heard) => heard,
+        None => std::future::pending().await,
+    }
+}
+
+/// True if there are new certificates.
+fn learn(
+    news: News,
+    options: &mut LinkOptions,
+    worked: &mut Option<Tls>,
+    connection: &mut Connection,
+    now: Duration,
+) -> bool {
+    match news {
+        News::Renewed(tls) => {
+            tracing::info!("mqtt: new certificates; connecting anew with them");
+            let before = options.tls.replace(tls);
+            *worked = worked.take().or(before);
+            connection.renew(now);
+            true
+        }
+        News::Refused(why) => {
+            tracing::warn!(%why, "mqtt: the new certificates cannot be used; the old ones stay in use");
+            connection.certificates_refused();
+            false
+        }
     }
 }
 

@@ -13,7 +13,7 @@ fn every_command_of_the_readme_works_in_an_empty_folder() {
     let commands = commands(&readme);
     let verbs: BTreeSet<&str> = commands.iter().filter_map(|command| verb(command)).collect();
     assert!(
-        ["alarms", "calibrate", "check", "replay", "run", "score"].iter().all(|verb| verbs.contains(verb)),
+        ["alarms", "calibrate", "check", "doctor", "replay", "run", "score"].iter().all(|verb| verbs.contains(verb)),
         "{verbs:?}"
     );
 
