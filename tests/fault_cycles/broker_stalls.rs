@@ -64,7 +64,9 @@ fn cycles(scene: &Scene, named: &str, settings: &str) -> Row {
             let topic = format!("wheeltapper/v1/g1/{}/cmd/ack", name(machine));
             plant.publisher.publish(Outgoing::new(topic, order.to_string(), 1));
         }
-        plant.reader.listen(Duration::from_millis(1500), |heard| journal.take(&heard));
+        // A connection that lasts ends the outage; shorter ones would soon be tried anew only now and then.
+        let rest = if scene.cycles > 3 { LASTING } else { Duration::from_millis(1500) };
+        plant.reader.listen(rest.saturating_sub(back.elapsed()), |heard| journal.take(&heard));
     }
     let newest = plant.newest(|heard| journal.take(heard));
     let until = Instant::now() + ANNOUNCED_LAST;
@@ -101,6 +103,8 @@ fn bring_to(plant: &mut Plant, journal: &mut Journal, moved: f64) {
 const MACHINES: usize = 40;
 /// Rows after which a chart has forgotten a fault.
 const RETURN: usize = 30;
+/// From the broker's return on; the gateway believes a connection after 10 s.
+const LASTING: Duration = Duration::from_secs(11);
 const STALL: Duration = Duration::from_millis(700);
 const AWAY: Duration = Duration::from_millis(1500);
 /// The gateway announces for the last time so long after a session was lost.

@@ -3,10 +3,19 @@
 //! `tests/faults` runs the short form, `tests/faults --full` the whole.
 
 mod broker_stalls;
+mod clock_steps;
+mod commands;
 mod daemon_kills;
+mod disk;
 mod journal;
+mod latency;
+mod memory;
 mod mqtt;
+mod outages;
 mod plant;
+mod poison;
+mod poison_catalogue;
+mod start;
 mod table;
 mod witness;
 
@@ -116,6 +125,17 @@ impl Scene {
 
 type Cycle = fn(&Scene) -> Vec<Row>;
 
-const CYCLES: &[(&str, Cycle)] = &[("stalls", broker_stalls::run), ("kills", daemon_kills::run)];
+const CYCLES: &[(&str, Cycle)] = &[
+    ("stalls", broker_stalls::run),
+    ("kills", daemon_kills::run),
+    ("latency", latency::run),
+    ("outages", outages::run),
+    ("poison", poison::run),
+    ("memory", memory::run),
+    ("start", start::run),
+    ("clock", clock_steps::run),
+    ("disk", disk::run),
+    ("commands", commands::run),
+];
 const USAGE: &str =
     "usage: tests/faults [--full] [--seed N] [--only stalls,kills,…] [--cycles N] [--kills N] [--soak MINUTES]";

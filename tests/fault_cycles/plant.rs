@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::gateway::{Gateway, Setup};
 use crate::mqtt::Outgoing;
 use crate::real_broker::RealBroker;
-use crate::witness::{Publisher, Reader};
+use crate::witness::{Heard, Publisher, Reader};
 use crate::wobble::wobble;
 
 /// Everything that one cycle needs.
@@ -37,8 +37,12 @@ pub struct Fleet {
 
 impl Plant {
     /// A gateway that has learned every machine of a fleet.
-    pub fn learned(settings: &str, more: &str, mut fleet: Fleet) -> Self {
-        let broker = start_broker(settings);
+    pub fn learned(settings: &str, more: &str, fleet: Fleet) -> Self {
+        Self::learned_on(start_broker(settings), more, fleet)
+    }
+
+    /// The same with a broker that runs already.
+    pub fn learned_on(broker: RealBroker, more: &str, mut fleet: Fleet) -> Self {
         let setup = setup(broker.port, more);
         let reader = Reader::subscribe(broker.port, "witness", &["wheeltapper/v1/g1/#"]);
         let gateway = setup.run();
@@ -64,29 +68,15 @@ impl Plant {
         self.publisher.settle();
     }
 
-    /// The newest `seq` of each machine, as the gateway itself answers to a command that changes nothing.
-    pub fn newest(&mut self, mut take: impl FnMut(&crate::witness::Heard)) -> BTreeMap<String, u64> {
-        for machine in 0..self.fleet.machines {
-            let order = json!({ "id": format!("newest-{machine}"), "operator": "witness", "episode": "none such" });
-            let topic = format!("wheeltapper/v1/g1/{}/cmd/unshelve", name(machine));
-            self.publisher.publish(Outgoing::new(topic, order.to_string(), 1));
-        }
-        let mut newest = BTreeMap::new();
-        self.reader.wait("each machine's newest seq", |heard| {
-            take(heard);
-            if heard.is("/cmd/unshelve/result") {
-                newest.insert(heard.machine().to_owned(), heard.json()["seq"].as_u64().unwrap_or(0));
-            }
-            newest.len() == self.fleet.machines
-        });
-        newest
+    pub fn newest(&mut self, take: impl FnMut(&Heard)) -> BTreeMap<String, u64> {
+        newest(&mut self.publisher, &self.reader, self.fleet.machines, take)
     }
 }
 
 impl Fleet {
     pub fn new(machines: usize, channels: usize) -> Self {
-        // Half a day of rows, none of them from the future.
-        let start = Timestamp::now() - Duration::from_secs(43_200);
+        // A month of rows, none of them from the future.
+        let start = Timestamp::now() - Duration::from_secs(30 * 86_400);
         Self { machines, channels, rows: vec![0; machines], start }
     }
 
@@ -124,6 +114,30 @@ impl Outgoing {
     pub fn at_qos(self, qos: u8) -> Self {
         Self { qos, ..self }
     }
+}
+
+/// The newest `seq` of each machine, as the gateway itself answers to a command that changes nothing.
+pub fn newest(
+    publisher: &mut Publisher,
+    reader: &Reader,
+    machines: usize,
+    mut take: impl FnMut(&Heard),
+) -> BTreeMap<String, u64> {
+    let asked = Timestamp::now().as_microsecond();
+    for machine in 0..machines {
+        let order = json!({ "id": format!("newest-{asked}-{machine}"), "operator": "witness", "episode": "none such" });
+        let topic = format!("wheeltapper/v1/g1/{}/cmd/unshelve", name(machine));
+        publisher.publish(Outgoing::new(topic, order.to_string(), 1));
+    }
+    let mut newest = BTreeMap::new();
+    reader.wait("each machine's newest seq", |heard| {
+        take(heard);
+        if heard.is("/cmd/unshelve/result") {
+            newest.insert(heard.machine().to_owned(), heard.json()["seq"].as_u64().unwrap_or(0));
+        }
+        newest.len() == machines
+    });
+    newest
 }
 
 pub fn name(machine: usize) -> String {
