@@ -25,7 +25,7 @@ pub fn run(_: &Scene) -> Vec<Row> {
     let burst = Row::promise("3,000 commands of two clients at once", "each answered", all, &unanswered);
     let [median, worst] = [quantile(&times, 0.5), quantile(&times, 1.0)];
     let measured = format!("median {}, worst {}", ms(median), ms(worst));
-    let waits = Row::figure("how long each of the 3,000 waits", "(reported)", measured, true);
+    let waits = Row::figure("how long each of the 3,000 waits", "for comparison", measured, true);
 
     let paced = send(port, 2, 100, Duration::from_millis(20));
     (unanswered, times, _) = answers(&plant.reader, &paced);

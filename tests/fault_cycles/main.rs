@@ -7,6 +7,7 @@ mod clock_steps;
 mod commands;
 mod daemon_kills;
 mod disk;
+mod file_steps;
 mod journal;
 mod latency;
 mod memory;
@@ -23,6 +24,7 @@ mod witness;
 mod gateway;
 #[path = "../support/scripted_broker/real_broker.rs"]
 mod real_broker;
+#[allow(dead_code, reason = "the live tests need all of it")]
 #[path = "../live/support/wobble.rs"]
 mod wobble;
 
@@ -128,6 +130,7 @@ type Cycle = fn(&Scene) -> Vec<Row>;
 const CYCLES: &[(&str, Cycle)] = &[
     ("stalls", broker_stalls::run),
     ("kills", daemon_kills::run),
+    ("steps", file_steps::run),
     ("latency", latency::run),
     ("outages", outages::run),
     ("poison", poison::run),
