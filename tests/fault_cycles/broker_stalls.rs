@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use rand::RngExt;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::Scene;
 use crate::journal::Journal;
@@ -28,17 +28,21 @@ fn cycles(scene: &Scene, named: &str, settings: &str) -> Row {
     let mut stalls = Vec::new();
     let mut slowest = Duration::ZERO;
     for cycle in 0..scene.cycles {
-        // Either the raises or the returns are on their way when the broker stands still.
-        let raises = random.random_bool(0.7);
-        bring_to(&mut plant, &mut journal, if raises { 0.0 } else { FAULT });
+        // Machines break, or somebody suppresses alarms and lets them speak again, while the broker stands still.
+        let breaks = random.random_bool(0.7);
+        bring_to(&mut plant, &mut journal, if breaks { 0.0 } else { FAULT });
         plant.reader.drain(Duration::from_millis(200), |heard| journal.take(&heard));
 
         signal(plant.gateway.id(), "-STOP");
-        let (rows, moved) = if raises { (3, FAULT) } else { (RETURN, 0.0) };
-        for _ in 0..rows {
+        for turn in 0..if breaks { 3 } else { 2 } {
             for machine in 0..MACHINES {
-                let qos = u8::from(raises && random.random_bool(0.5));
-                plant.publisher.publish(plant.fleet.next(machine, moved, qos));
+                let message = match breaks {
+                    true => plant.fleet.next(machine, FAULT, u8::from(random.random_bool(0.5))),
+                    false => {
+                        command(machine, "suppress", json!({ "id": format!("s-{cycle}-{turn}"), "on": turn == 0 }))
+                    }
+                };
+                plant.publisher.publish(message);
             }
         }
         plant.publisher.settle();
@@ -60,9 +64,7 @@ fn cycles(scene: &Scene, named: &str, settings: &str) -> Row {
         });
         slowest = slowest.max(first.at - back);
         for machine in (0..MACHINES).filter(|machine| (machine + cycle) % 3 == 0) {
-            let order = json!({ "id": format!("c-{cycle}"), "operator": "m.ito" });
-            let topic = format!("wheeltapper/v1/g1/{}/cmd/ack", name(machine));
-            plant.publisher.publish(Outgoing::new(topic, order.to_string(), 1));
+            plant.publisher.publish(command(machine, "ack", json!({ "id": format!("c-{cycle}") })));
         }
         // A connection that lasts ends the outage; shorter ones would soon be tried anew only now and then.
         let rest = if scene.cycles > 3 { LASTING } else { Duration::from_millis(1500) };
@@ -100,6 +102,11 @@ fn bring_to(plant: &mut Plant, journal: &mut Journal, moved: f64) {
     plant.reader.listen(Duration::from_millis(300), |heard| journal.take(&heard));
 }
 
+fn command(machine: usize, verb: &str, mut order: Value) -> Outgoing {
+    order["operator"] = "m.ito".into();
+    Outgoing::new(format!("wheeltapper/v1/g1/{}/cmd/{verb}", name(machine)), order.to_string(), 1)
+}
+
 const MACHINES: usize = 40;
 /// Rows after which a chart has forgotten a fault.
 const RETURN: usize = 30;
@@ -109,7 +116,7 @@ const STALL: Duration = Duration::from_millis(700);
 const AWAY: Duration = Duration::from_millis(1500);
 /// The gateway announces for the last time so long after a session was lost.
 const ANNOUNCED_LAST: Duration = Duration::from_secs(45);
-const PERSISTENCE: [(&str, &str); 3] = [
+pub const PERSISTENCE: [(&str, &str); 3] = [
     ("persistence none", "persistence false"),
     ("persistence as Debian has it", "persistence true"),
     ("persistence as in our drop-in", "persistence true\nautosave_on_changes true\nautosave_interval 100"),

@@ -45,7 +45,7 @@ fn send(port: u16, client: usize, count: usize, pause: Duration) -> BTreeMap<Str
     let mut sent = BTreeMap::new();
     for number in 0..count {
         let id = format!("{client}-{number}");
-        let order = json!({ "id": id, "operator": "m.ito", "on": number / MACHINES % 2 == 0 });
+        let order = json!({ "id": id, "operator": "m.ito", "on": (number / MACHINES).is_multiple_of(2) });
         let topic = format!("wheeltapper/v1/g1/{}/cmd/suppress", name(number % MACHINES));
         sent.insert(id, Instant::now());
         publisher.publish(Outgoing::new(topic, order.to_string(), 1));

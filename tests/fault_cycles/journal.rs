@@ -67,6 +67,13 @@ impl Journal {
         machines.iter().flat_map(lacking).collect()
     }
 
+    /// Retained alarms that tell an older transition than the newest.
+    pub fn stale(&self, newest: &BTreeMap<String, u64>) -> Vec<String> {
+        let told = |machine: &str| self.alarms.get(machine).copied().unwrap_or(0);
+        let stale = newest.iter().filter(|(machine, seq)| told(machine) < **seq);
+        stale.map(|(machine, seq)| format!("the alarm of {machine} stands at {}, not {seq}", told(machine))).collect()
+    }
+
     /// Episodes that began while another one of their machine was open, or that came back after they were over.
     pub fn doubled(&self) -> Vec<String> {
         let mut doubled = Vec::new();

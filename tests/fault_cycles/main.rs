@@ -16,6 +16,7 @@ mod outages;
 mod plant;
 mod poison;
 mod poison_catalogue;
+mod reader_away;
 mod start;
 mod table;
 mod witness;
@@ -129,6 +130,7 @@ type Cycle = fn(&Scene) -> Vec<Row>;
 
 const CYCLES: &[(&str, Cycle)] = &[
     ("stalls", broker_stalls::run),
+    ("away", reader_away::run),
     ("kills", daemon_kills::run),
     ("steps", file_steps::run),
     ("latency", latency::run),

@@ -31,7 +31,10 @@ impl Row {
     pub fn promise(what: impl Into<String>, target: &'static str, measured: String, broken: &[String]) -> Self {
         let verdict = match broken {
             [] => Verdict::Kept,
-            [first, ..] => Verdict::Broken(format!("{} findings, the first: {first}", broken.len())),
+            _ => {
+                let first: Vec<&str> = broken.iter().take(FINDINGS).map(String::as_str).collect();
+                Verdict::Broken(format!("{} findings, the first:\n  {}", broken.len(), first.join("\n  ")))
+            }
         };
         Self { what: what.into(), target, measured, verdict }
     }
@@ -73,3 +76,6 @@ pub fn quantile(sorted: &[Duration], part: f64) -> Duration {
 pub fn ms(duration: Duration) -> String {
     format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }
+
+/// Told of each broken promise.
+const FINDINGS: usize = 8;

@@ -68,7 +68,7 @@ impl Gateway {
 
     /// As systemd would; tells the exit code.
     pub fn stop(mut self) -> Option<i32> {
-        let pid = self.process.id().to_string();
+        let pid = self.id().to_string();
         assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         self.process.wait().unwrap().code()
     }
