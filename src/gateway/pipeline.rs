@@ -325,13 +325,13 @@ impl Pipeline {
         }
     }
 
-    /// After a lost session, announces every machine's newest state and the newest events again.
+    /// After a new connection, announces every machine's newest state and the newest events again.
     fn announce_again(&mut self, now: Duration) {
         let due = self.announce_again_at.iter().filter(|at| **at <= now).count();
         if due > 0 {
             self.announce_again_at.retain(|at| *at > now);
             let waiting = self.outbox.reannounce(KEPT_TAIL);
-            info!(waiting, "announces alarms again, for readers whose session the broker lost");
+            info!(waiting, "announces alarms again, in case the broker has lost what it had confirmed");
         }
     }
 
@@ -461,10 +461,12 @@ impl Pipeline {
         self.status = Status { connected: true, payload: Vec::new() };
         self.tell_status();
         let told_before = self.outbox.newest_states().next().is_some();
-        if !session_present && told_before {
-            // A broker that lost the session may have lost what it had acknowledged, too.
+        if told_before {
+            // A broker that lost the session may have lost what it had acknowledged, too. One that was killed may have gone
+            // back to what it saved last, with the session in it, and then its readers' sessions are there as well.
             let now = self.started.elapsed();
-            self.announce_again_at = ANNOUNCED_AGAIN.map(|delay| now + delay).into_iter().collect();
+            let times = if session_present { 1 } else { ANNOUNCED_AGAIN.len() };
+            self.announce_again_at = ANNOUNCED_AGAIN.iter().take(times).map(|delay| now + *delay).collect();
         }
     }
 
@@ -555,7 +557,7 @@ const OVERSIZE: usize = 64 * 1024;
 const NO_DATA: Duration = Duration::from_secs(300);
 /// Replays that may wait for each other.
 const MOST_REPLAYS: usize = 16;
-/// Transitions that are announced again after the broker lost the session.
+/// Transitions that are announced again with a new connection.
 const KEPT_TAIL: usize = 1000;
 /// A reader has to find back to the broker too: at once, soon, or after its longest back-off.
 const ANNOUNCED_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(32)];
