@@ -104,7 +104,8 @@ impl Publisher {
 
     fn reconnect(&mut self) {
         loop {
-            let mut stream = dial(self.port, &self.client, true);
+            let never = AtomicBool::new(false);
+            let mut stream = dial(self.port, &self.client, true, &never).expect("nobody stops it");
             let mut waiting = lock(&self.shared.waiting);
             waiting.connection += 1;
             waiting.gone = false;
@@ -168,7 +169,7 @@ impl Reader {
         let (ready, is_ready) = channel();
         thread::spawn(move || {
             while !stop.load(Ordering::Relaxed) {
-                let mut connection = dial(port, &client, false);
+                let Some(mut connection) = dial(port, &client, false, &stop) else { return };
                 _ = connection.write_all(&mqtt::subscribe(&filters));
                 *lock(&stream) = connection.try_clone().ok();
                 let Ok(read_half) = connection.try_clone() else { continue };
@@ -252,20 +253,21 @@ impl Heard {
     }
 }
 
-/// A connection to the broker, as soon as there is one.
-fn dial(port: u16, client: &str, clean: bool) -> TcpStream {
+/// A connection to the broker, as soon as there is one; `None` when nobody wants it any more.
+fn dial(port: u16, client: &str, clean: bool, stop: &AtomicBool) -> Option<TcpStream> {
     let until = Instant::now() + PATIENCE;
-    loop {
+    while !stop.load(Ordering::Relaxed) {
         assert!(Instant::now() < until, "{client}: no broker on port {port} for {PATIENCE:?}");
         if let Ok(mut stream) = TcpStream::connect(("127.0.0.1", port))
             && stream.set_nodelay(true).is_ok()
             && stream.write_all(&mqtt::connect(client, clean)).is_ok()
             && matches!(mqtt::read(&mut stream), Ok(Packet::ConnAck))
         {
-            return stream;
+            return Some(stream);
         }
         thread::sleep(Duration::from_millis(10));
     }
+    None
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
