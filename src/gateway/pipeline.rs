@@ -52,6 +52,8 @@ pub(super) struct Pipeline {
     /// Machines whose events are asked for again, each from which `seq` on.
     replays: VecDeque<(Name, u64)>,
     announce_again_at: Vec<Duration>,
+    /// Older events are not announced again.
+    announce_since: Timestamp,
     /// Messages that the link has dropped so far.
     shed: u64,
     /// Something was done that no transition tells of.
@@ -146,6 +148,7 @@ impl Pipeline {
             replies: VecDeque::new(),
             replays: VecDeque::new(),
             announce_again_at: Vec::new(),
+            announce_since: Timestamp::MIN,
             shed: 0,
             remember_soon: false,
             oversight,
@@ -344,13 +347,13 @@ impl Pipeline {
         }
     }
 
-    /// After a lost session, announces every machine's newest state and the newest events again.
+    /// After a new connection, announces every machine's newest state and the newest events again.
     fn announce_again(&mut self, now: Duration) {
         let due = self.announce_again_at.iter().filter(|at| **at <= now).count();
         if due > 0 {
             self.announce_again_at.retain(|at| *at > now);
-            let waiting = self.outbox.reannounce(KEPT_TAIL);
-            info!(waiting, "announces alarms again, for readers whose session the broker lost");
+            let waiting = self.outbox.reannounce(KEPT_TAIL, self.announce_since);
+            info!(waiting, "announces alarms again, in case the broker has lost what it had confirmed");
         }
     }
 
@@ -452,12 +455,16 @@ impl Pipeline {
         self.recall.connected(self.started.elapsed());
         self.oversight.connected();
         self.oversee(self.now());
-        let told_before = self.outbox.newest_states().next().is_some();
-        if !session_present && told_before {
-            // A broker that lost the session may have lost what it had acknowledged, too.
-            let now = self.started.elapsed();
-            self.announce_again_at = ANNOUNCED_AGAIN.map(|delay| now + delay).into_iter().collect();
+        if self.outbox.newest_states().next().is_none() {
+            return;
         }
+        let now = self.now();
+        // A broker that lost the session may have lost whatever it had acknowledged, and its readers have to find back to it.
+        // One that kept it may have been killed and gone back to what it saved last, its readers' sessions as well.
+        (self.announce_again_at, self.announce_since) = match session_present {
+            false => (ANNOUNCED_AGAIN.map(|delay| now.steady + delay).to_vec(), Timestamp::MIN),
+            true => (vec![now.steady], now.utc.checked_sub(SAVED_WITHIN).unwrap_or(Timestamp::MIN)),
+        };
     }
 
     /// A clean stop publishes `offline` itself, the last will is for the others.
@@ -520,7 +527,9 @@ const TICKS_A_CHECKPOINT: u64 = 3000;
 const BATCH: usize = 256;
 /// More than any command has; what stands in for an oversized one that was dropped on the way.
 const OVERSIZE: usize = 64 * 1024;
-/// Transitions that are announced again after the broker lost the session.
+/// Transitions that are announced again with a new connection.
 const KEPT_TAIL: usize = 1000;
 /// A reader has to find back to the broker too: at once, soon, or after its longest back-off.
 const ANNOUNCED_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(32)];
+/// Brokers save what they keep every half an hour, if nothing else is said.
+const SAVED_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(35);
