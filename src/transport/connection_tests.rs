@@ -252,6 +252,19 @@ fn a_farewell_waits_for_confirmations_but_not_for_ever() {
     }
 }
 
+#[test]
+fn what_found_no_room_before_the_farewell_is_handed_back() {
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), true);
+    events(&mut connection);
+    connection.publish_tracked(EntryId(1), publication());
+    connection.close(at(0));
+    connection.offer(at(0), |_| false);
+    assert_eq!(offered(&mut connection, at(1)), [Request::Disconnect]);
+    assert_eq!(events(&mut connection), [LinkEvent::Lost(vec![EntryId(1)])]);
+    assert_eq!(connection.take_released().tracked, 1);
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Publish,
