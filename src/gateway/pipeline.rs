@@ -56,6 +56,9 @@ pub(super) struct Pipeline {
     announce_since: Timestamp,
     /// Messages that the link has dropped so far.
     shed: u64,
+    /// The link's turns at the newest tick, and ticks in a row without one.
+    link_turns: u64,
+    link_stands: u64,
     /// Something was done that no transition tells of.
     remember_soon: bool,
     oversight: Oversight,
@@ -150,6 +153,8 @@ impl Pipeline {
             announce_again_at: Vec::new(),
             announce_since: Timestamp::MIN,
             shed: 0,
+            link_turns: 0,
+            link_stands: 0,
             remember_soon: false,
             oversight,
             recall: Recall::new(filters),
@@ -173,7 +178,10 @@ impl Pipeline {
                 // Before the messages: a flood must not stop the clock.
                 _ = tick.tick() => {
                     ticks += 1;
-                    self.heart.beat();
+                    // Scoring, disk and publishing go on in this very loop.
+                    if self.link_goes_on() {
+                        self.heart.beat();
+                    }
                     self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
                     if ticks.is_multiple_of(TICKS_A_CHECKPOINT) {
                         self.remember();
@@ -195,6 +203,14 @@ impl Pipeline {
         self.settle();
         self.remember();
         self.close().await;
+    }
+
+    /// Whether the task that polls the broker has turned of late.
+    fn link_goes_on(&mut self) -> bool {
+        let turns = self.link.turns();
+        self.link_stands = if turns == self.link_turns { self.link_stands + 1 } else { 0 };
+        self.link_turns = turns;
+        self.link_stands < LINK_STANDS_STILL
     }
 
     async fn reload(&mut self, reload: Reload, events: &mut LinkEvents) {
@@ -362,6 +378,8 @@ impl Pipeline {
         for (name, fitted) in consequences.fitted {
             info!(machine = %name, rows = fitted.calibration.rows(), "has learned what is normal");
             self.troubles.remove(&name);
+            // After a crash it is known again before it speaks.
+            self.remember_soon = true;
             if let Err(error) = self.calibrations.save(&name, &fitted) {
                 error!(machine = %name, %error, "its calibration is not kept; it will learn anew after a restart");
             }
@@ -521,6 +539,8 @@ impl Consequences {
 /// How often samples that wait are looked at.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SECOND: u64 = 10;
+/// Ticks: the link turns every second at least.
+const LINK_STANDS_STILL: u64 = 50;
 /// Five minutes: often enough for charts that remember a minute, rare enough for flash.
 const TICKS_A_CHECKPOINT: u64 = 3000;
 /// Messages that share one fsync.

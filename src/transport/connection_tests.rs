@@ -261,6 +261,7 @@ fn what_found_no_room_before_the_farewell_is_handed_back() {
     connection.close(at(0));
     connection.offer(at(0), |_| false);
     assert_eq!(offered(&mut connection, at(1)), [Request::Disconnect]);
+    connection.farewell_sent(at(1));
     assert_eq!(events(&mut connection), [LinkEvent::Lost(vec![EntryId(1)])]);
     assert_eq!(connection.take_released().tracked, 1);
 }

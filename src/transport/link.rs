@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -89,6 +89,8 @@ struct Shared {
     untracked_limit: usize,
     unconfirmed: AtomicUsize,
     largest: usize,
+    /// Rises at least once a second while the task goes on.
+    turns: AtomicU64,
 }
 
 impl Link {
@@ -108,6 +110,7 @@ impl Link {
             untracked_limit: usize::from(options.inflight / 4).max(1),
             unconfirmed: AtomicUsize::new(0),
             largest: LARGEST_OUT,
+            turns: AtomicU64::new(0),
         });
         let (metrics_tx, metrics) = watch::channel(LinkMetrics::default());
         let link = Link {
@@ -150,9 +153,10 @@ impl Link {
         let until = self.connection.deadline().map(|until| self.started + until);
         select! {
             () = sleep_until(until.unwrap_or_else(Instant::now)) => true,
+            () = tokio::time::sleep(IDLE) => false,
             command = self.commands.recv(), if !self.orphaned => {
                 self.orphaned |= command.is_none();
-                        obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
+                obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                 false
             }
             news = hear(&mut self.news) => {
@@ -239,6 +243,7 @@ impl Link {
     /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
     /// the same, so a consumer that acknowledges before it takes the next event never waits for us.
     async fn deliver(&mut self) {
+        self.shared.turns.fetch_add(1, Relaxed);
         let Link { connection, events, commands, room, stalled, shared, .. } = self;
         while let Some(event) = connection.next_event() {
             if let LinkEvent::Connected { .. } = event {
@@ -350,6 +355,11 @@ impl LinkHandle {
             // An error means that the task is gone, which is what was asked for. The broker may be stalled.
             _ = tokio::time::timeout(FAREWELL, said).await;
         }
+    }
+
+    /// Rises at least once a second while the link goes on, connected or not; a consumer that takes nothing holds it up.
+    pub fn turns(&self) -> u64 {
+        self.shared.turns.load(Relaxed)
     }
 
     /// Counts since the start.
