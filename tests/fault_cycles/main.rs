@@ -21,6 +21,7 @@ mod start;
 mod table;
 mod witness;
 
+#[allow(dead_code, reason = "the live tests need more of it")]
 #[path = "../live/support/gateway.rs"]
 mod gateway;
 #[path = "../support/scripted_broker/real_broker.rs"]
