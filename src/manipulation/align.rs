@@ -66,7 +66,7 @@ impl Aligner {
             carried: Row::new(width),
             refused: None,
             open: Deque::new(),
-            spare: (0..MOST_OPEN).map(|_| Row::new(width)).collect(),
+            spare: Vec::new(),
             released: Row::new(width),
             newest_stamp: None,
             backwards: None,
