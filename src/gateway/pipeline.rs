@@ -224,7 +224,10 @@ impl Pipeline {
         self.voice.score_every = score_every;
         match link {
             None => self.listen(filters),
-            Some(options) => self.connect_anew(options, &runtime, events).await,
+            Some(options) => {
+                let subscriptions = self.recall.beside(filters, self.voice.topics.alarms());
+                self.connect_anew(LinkOptions { subscriptions, ..options }, &runtime, events).await;
+            }
         }
         // Whoever asked may have gone.
         let _ = done.send(());
@@ -242,6 +245,7 @@ impl Pipeline {
         }
         self.unacknowledged.clear();
         self.oversight.disconnected();
+        self.recall.disconnected();
         let _entered = runtime.enter();
         match Link::start(options) {
             Ok((link, new_events)) => {
@@ -285,6 +289,7 @@ impl Pipeline {
             LinkEvent::Disconnected { reason } => {
                 warn!(%reason, "the broker is gone; alarms are kept until it is back");
                 self.oversight.disconnected();
+                self.recall.disconnected();
                 self.unacknowledged.clear();
             }
             LinkEvent::Unreachable { reason, attempts } => {

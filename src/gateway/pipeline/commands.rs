@@ -104,10 +104,12 @@ impl Pipeline {
         *name == self.voice.gateway.name || self.plant.machine_mut(name.as_str()).is_some()
     }
 
-    fn standing(&mut self, name: &Name) -> Option<&Standing> {
+    /// Where its alarm stands, if it ever had one.
+    pub(super) fn standing(&mut self, name: &Name) -> Option<&Standing> {
         match self.plant.machine_mut(name.as_str()) {
             Some(machine) => machine.standing(),
-            None => self.oversight.own().standing(),
+            None if *name == self.voice.gateway.name => self.oversight.own().standing(),
+            None => None,
         }
     }
 
