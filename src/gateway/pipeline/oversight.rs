@@ -37,14 +37,8 @@ struct Published {
 }
 
 impl Oversight {
-    pub fn new(own: OwnAlarm) -> Self {
-        Self {
-            own,
-            performance: Performance::default(),
-            refused: BTreeSet::new(),
-            degraded: false,
-            published: Published::default(),
-        }
+    pub fn new(own: OwnAlarm, performance: Performance) -> Self {
+        Self { own, performance, refused: BTreeSet::new(), degraded: false, published: Published::default() }
     }
 
     /// A connection begins: the broker may know nothing of what was published before.
