@@ -82,6 +82,7 @@ struct Queued {
 
 #[derive(Debug)]
 struct Shared {
+    /// Publications are taken.
     online: AtomicBool,
     tracked: AtomicUsize,
     tracked_limit: usize,
@@ -293,9 +294,9 @@ impl Link {
             }
         }
         release(shared, connection);
-        let metrics = connection.metrics();
-        shared.online.store(metrics.online, Relaxed);
-        self.metrics.send_replace(metrics);
+        // Before a farewell too, or a consumer would offer again and again what is handed back at once.
+        shared.online.store(connection.takes_publications(), Relaxed);
+        self.metrics.send_replace(connection.metrics());
     }
 }
 
