@@ -30,6 +30,11 @@ impl Recall {
         self.until = None;
     }
 
+    /// What is listened to once everything has come, when that is.
+    fn end(&mut self, now: Duration) -> Option<Vec<(String, Qos)>> {
+        self.until.filter(|until| now >= *until).and_then(|_| self.filters.take())
+    }
+
     /// Nothing more is expected of the broker.
     pub fn is_over(&self) -> bool {
         self.filters.is_none()
@@ -75,9 +80,7 @@ impl Pipeline {
     }
 
     pub(super) fn end_recall(&mut self, now: Duration) {
-        if self.recall.until.is_some_and(|until| now >= until)
-            && let Some(filters) = self.recall.filters.take()
-        {
+        if let Some(filters) = self.recall.end(now) {
             self.listen(filters);
         }
     }
@@ -95,3 +98,27 @@ impl Pipeline {
 const WHILE: Duration = Duration::from_secs(10);
 /// No machine has so many; a number beyond, whoever has published it, would leave none for what follows.
 const MOST_TRANSITIONS: u64 = 1 << 53;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filters<const N: usize>(filters: [&str; N]) -> Vec<(String, Qos)> {
+        filters.map(|filter| (filter.to_owned(), Qos::AtLeastOnce)).to_vec()
+    }
+
+    #[test]
+    fn a_reload_while_the_alarms_are_waited_for_keeps_the_asking_and_its_own_filters() {
+        let alarms = || "g1/+/alarm".to_owned();
+        let mut recall = Recall::new(filters(["old/+"]));
+        assert_eq!(recall.beside(filters(["new/+"]), alarms()), filters(["g1/+/alarm", "new/+"]));
+        assert_eq!(recall.end(WHILE), None, "there was no connection yet");
+        recall.connected(WHILE);
+        recall.disconnected();
+        recall.connected(3 * WHILE);
+        assert_eq!(recall.end(2 * WHILE), None, "the while begins anew with a connection");
+        assert_eq!(recall.end(4 * WHILE), Some(filters(["new/+"])));
+        assert!(recall.is_over());
+        assert_eq!(recall.beside(filters(["newer/+"]), alarms()), filters(["newer/+"]));
+    }
+}
