@@ -340,15 +340,9 @@ impl Alarm {
         if until <= now || until.duration_since(now) > LONGEST_SHELF_LIFE {
             return Err(Refusal::ShelfLife);
         }
-        let standing = self.standing.as_ref();
-        if standing.is_some_and(|standing| standing.state == State::Shelved && standing.shelved_until == Some(until)) {
-            return Ok(None);
-        }
-        if self.state() == State::Shelved {
+        if let Some(standing) = self.standing.as_mut().filter(|standing| standing.state == State::Shelved) {
             // Another end is no change of state, so it is no transition: it shows with the next one.
-            if let Some(standing) = &mut self.standing {
-                standing.shelved_until = Some(until);
-            }
+            standing.shelved_until = Some(until);
             return Ok(None);
         }
         let change = self.as_it_stands(State::Shelved, Some(action), now);

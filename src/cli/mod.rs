@@ -1,4 +1,5 @@
-//! The command line: arguments come in, a printed answer and an exit code go out, one file a command.
+//! The command line: arguments come in, a printed answer and an exit code go out, one file a command; orders to an
+//! alarm share one.
 //!
 //! Each command reads its arguments, makes its one call into the house, and prints. No command computes a score, moves an
 //! alarm or knows a payload.

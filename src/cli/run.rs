@@ -30,10 +30,14 @@ impl Run {
             let mut daemon = Daemon::start(config, workshop, access).map_err(Failure::failed)?;
             while signals.next().await == Told::Reload {
                 tell_reloading();
-                if let Err(failure) = self.reload(&mut daemon).await {
-                    error!("{failure}");
-                }
-                tell_ready("reloaded");
+                let status = match self.reload(&mut daemon).await {
+                    Ok(()) => "took over the changed configuration",
+                    Err(failure) => {
+                        error!("{failure}");
+                        "refused the changed configuration and goes on with the one before"
+                    }
+                };
+                tell_ready(status);
             }
             daemon.stop().await;
             Ok(())

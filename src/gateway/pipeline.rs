@@ -18,6 +18,7 @@ use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
+use crate::alarm::Performance;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::Ledger;
@@ -129,9 +130,11 @@ struct Consequences {
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
         let Parts { plant, outbox, link, voice, calibrations, memories, feedback, own, filters, heart } = parts;
-        let mut oversight = Oversight::new(own);
-        for (name, standing) in plant.machines().filter_map(|it| Some((it.name(), it.standing()?))) {
-            oversight.performance().resume(name, standing);
+        let mut performance = Performance::default();
+        let own_standing = own.standing().map(|standing| (&voice.gateway.name, standing));
+        let standings = plant.machines().filter_map(|it| Some((it.name(), it.standing()?)));
+        for (name, standing) in standings.chain(own_standing) {
+            performance.resume(name, standing);
         }
         Self {
             plant,
@@ -156,7 +159,7 @@ impl Pipeline {
             link_turns: 0,
             link_stands: 0,
             remember_soon: false,
-            oversight,
+            oversight: Oversight::new(own, performance),
             recall: Recall::new(filters),
         }
     }
@@ -224,7 +227,10 @@ impl Pipeline {
         self.voice.score_every = score_every;
         match link {
             None => self.listen(filters),
-            Some(options) => self.connect_anew(options, &runtime, events).await,
+            Some(options) => {
+                let subscriptions = self.recall.beside(filters, self.voice.topics.alarms());
+                self.connect_anew(LinkOptions { subscriptions, ..options }, &runtime, events).await;
+            }
         }
         // Whoever asked may have gone.
         let _ = done.send(());
@@ -242,6 +248,7 @@ impl Pipeline {
         }
         self.unacknowledged.clear();
         self.oversight.disconnected();
+        self.recall.disconnected();
         let _entered = runtime.enter();
         match Link::start(options) {
             Ok((link, new_events)) => {
@@ -285,6 +292,7 @@ impl Pipeline {
             LinkEvent::Disconnected { reason } => {
                 warn!(%reason, "the broker is gone; alarms are kept until it is back");
                 self.oversight.disconnected();
+                self.recall.disconnected();
                 self.unacknowledged.clear();
             }
             LinkEvent::Unreachable { reason, attempts } => {
@@ -425,15 +433,16 @@ impl Pipeline {
     }
 
     fn publish_transition(&mut self, name: &Name, announcement: Announcement, model: ModelIdentity) {
+        let now = self.now();
         let state = announcement.transition.state;
-        let announced = self.annunciate(name, &announcement.transition, self.now());
+        let announced = self.annunciate(name, &announcement.transition, now);
         let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway).announced(announced);
         info!(machine = %name, seq = payload.seq(), ?state, announced, "alarm");
         let json = payload.to_json();
         let publication = |topic, retain| Publication { topic, payload: json.clone(), retain };
         let both =
             [publication(self.voice.topics.event(name), false), publication(self.voice.topics.alarm(name), true)];
-        if let Err(error) = self.outbox.append(Timestamp::now(), name.as_str(), payload.seq(), &both) {
+        if let Err(error) = self.outbox.append(now.utc, name.as_str(), payload.seq(), &both) {
             error!(machine = %name, %error, "the outbox refuses a transition");
         }
     }
@@ -470,13 +479,13 @@ impl Pipeline {
 
     fn connected(&mut self, session_present: bool) {
         info!(session_present, "connected to the broker");
-        self.recall.connected(self.started.elapsed());
+        let now = self.now();
+        self.recall.connected(now.steady);
         self.oversight.connected();
-        self.oversee(self.now());
+        self.oversee(now);
         if self.outbox.newest_states().next().is_none() {
             return;
         }
-        let now = self.now();
         // A broker that lost the session may have lost whatever it had acknowledged, and its readers have to find back to it.
         // One that kept it may have been killed and gone back to what it saved last, its readers' sessions as well.
         (self.announce_again_at, self.announce_since) = match session_present {

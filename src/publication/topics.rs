@@ -55,7 +55,7 @@ impl Topics {
 
     /// The filters that bring every machine's alarm, and every event.
     pub fn all_alarms(&self) -> [String; 2] {
-        [format!("{}/+/alarm", self.base), format!("{}/+/event", self.base)]
+        [self.alarms(), format!("{}/+/event", self.base)]
     }
 
     /// The filter that brings every command.

@@ -458,7 +458,8 @@ impl Connection {
         self.requests.extend(missing.into_iter().map(Request::Subscribe));
     }
 
-    fn takes_publications(&self) -> bool {
+    /// Online, and no farewell is on its way.
+    pub fn takes_publications(&self) -> bool {
         matches!(self.phase, Phase::Online { .. }) && self.farewell.is_none()
     }
 

@@ -49,6 +49,8 @@ pub struct Link {
     news: Option<mpsc::Receiver<News>>,
     /// The certificates that worked before the present ones, until these have worked too.
     worked: Option<Tls>,
+    /// The newest certificates, if the broker did not take them.
+    turned_away: Option<Tls>,
 }
 
 /// The way in. Cheap to clone; nothing here waits or blocks, so it may be called from any thread.
@@ -82,6 +84,7 @@ struct Queued {
 
 #[derive(Debug)]
 struct Shared {
+    /// Publications are taken.
     online: AtomicBool,
     tracked: AtomicUsize,
     tracked_limit: usize,
@@ -126,6 +129,7 @@ impl Link {
             orphaned: false,
             news: options.tls.clone().map(rotation::watch),
             worked: None,
+            turned_away: None,
             options,
         };
         tokio::spawn(link.run());
@@ -203,7 +207,7 @@ impl Link {
                 Ok(Ok(event)) => {
                     wire::tell(event, self.started.elapsed(), &mut self.connection);
                     if std::mem::take(&mut on_trial) {
-                        self.worked = None;
+                        (self.worked, self.turned_away) = (None, None);
                     }
                     if self.connection.is_waiting() {
                         break None;
@@ -213,8 +217,10 @@ impl Link {
                     }
                 }
                 Ok(Err(error)) => {
-                    if on_trial && tls_words::blames_certificates(&error) {
-                        self.fall_back();
+                    match tls_words::blames_certificates(&error) {
+                        true if on_trial => self.fall_back(),
+                        true => self.try_again(),
+                        false => {}
                     }
                     break Some(wire::fault(&error, &self.options, self.connection.metrics().online));
                 }
@@ -237,7 +243,15 @@ impl Link {
     fn fall_back(&mut self) {
         tracing::warn!("mqtt: the broker does not take the new certificates; the old ones are in use again");
         self.connection.certificates_refused();
-        self.options.tls = self.worked.take();
+        let worked = self.worked.take();
+        self.turned_away = std::mem::replace(&mut self.options.tls, worked);
+    }
+
+    /// The old certificates fail too: by now the broker may take the new ones, or it was not about certificates at all.
+    fn try_again(&mut self) {
+        if let Some(newest) = self.turned_away.take() {
+            self.worked = self.options.tls.replace(newest);
+        }
     }
 
     /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
@@ -293,9 +307,9 @@ impl Link {
             }
         }
         release(shared, connection);
-        let metrics = connection.metrics();
-        shared.online.store(metrics.online, Relaxed);
-        self.metrics.send_replace(metrics);
+        // Before a farewell too, or a consumer would offer again and again what is handed back at once.
+        shared.online.store(connection.takes_publications(), Relaxed);
+        self.metrics.send_replace(connection.metrics());
     }
 }
 

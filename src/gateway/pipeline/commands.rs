@@ -1,3 +1,5 @@
+use tracing::warn;
+
 use super::Pipeline;
 use crate::acquisition::Name;
 use crate::alarm::{Action, Standing};
@@ -37,6 +39,10 @@ impl Pipeline {
                 }
             },
         };
+        if self.replies.len() >= MOST_REPLIES {
+            warn!(machine = %name, "too many answers wait for the broker; the same command again will be answered");
+            return;
+        }
         self.replies.push_back(Publication { topic, payload: answer, retain: false });
     }
 
@@ -104,10 +110,12 @@ impl Pipeline {
         *name == self.voice.gateway.name || self.plant.machine_mut(name.as_str()).is_some()
     }
 
-    fn standing(&mut self, name: &Name) -> Option<&Standing> {
+    /// Where its alarm stands, if it ever had one.
+    pub(super) fn standing(&mut self, name: &Name) -> Option<&Standing> {
         match self.plant.machine_mut(name.as_str()) {
             Some(machine) => machine.standing(),
-            None => self.oversight.own().standing(),
+            None if *name == self.voice.gateway.name => self.oversight.own().standing(),
+            None => None,
         }
     }
 
@@ -134,5 +142,7 @@ impl Pipeline {
     }
 }
 
+/// Answers that may wait for the broker: more than anybody asks for within the time that he waits for one.
+const MOST_REPLIES: usize = 8192;
 /// Replays that may wait for each other.
 const MOST_REPLAYS: usize = 16;
