@@ -167,7 +167,9 @@ impl Machine {
 
     /// Goes on with the alarm as its newest transition left it before a restart, and with what was said about it.
     pub fn resume(&mut self, standing: Standing, told: Told) {
+        let since = standing.sample_time;
         self.alarm.resume(standing);
+        self.operation = Operation::resumed(self.alarm.suppression().excuse, since);
         self.told = Some(told);
     }
 
@@ -203,7 +205,10 @@ impl Machine {
             (Phase::Scoring(detector), Some(PhaseMemory::Scoring(memory))) => detector.recall(&memory),
             _ => return,
         }
-        self.operation = memory.operation;
+        // The alarm may have told since that the machine has stopped or started.
+        if self.operation.excuse().is_none() || memory.operation.excuse() == self.operation.excuse() {
+            self.operation = memory.operation;
+        }
         self.interrupted = memory.interrupted;
         self.held = memory.held;
         self.newest = memory.newest;

@@ -366,7 +366,8 @@ impl Alarm {
     /// From shelf or suppression to where the condition says.
     fn come_back(&mut self, action: Option<&Action>, now: Timestamp) -> Transition {
         let acknowledged = self.standing.as_ref().is_some_and(|standing| standing.acknowledged);
-        let state = match (self.holds(), acknowledged) {
+        let latched = self.settings.latch && !acknowledged;
+        let state = match (self.holds() || latched, acknowledged) {
             // From the shelf, while the machine is not to alarm.
             (true, _) if self.suppression.is_on() => State::Suppressed,
             (true, true) => State::Acknowledged,

@@ -240,7 +240,8 @@ impl Pipeline {
     async fn connect_anew(&mut self, options: LinkOptions, runtime: &tokio::runtime::Handle, events: &mut LinkEvents) {
         self.settle();
         self.say_good_bye().await;
-        while let Some(event) = events.try_recv() {
+        // They end with the link; a broker that is stalled does not hold up the next one for long.
+        while let Ok(Some(event)) = tokio::time::timeout(LAST_WORDS, events.recv()).await {
             // A message that was not acknowledged is delivered again; what became of publications is not told twice.
             if !matches!(event, LinkEvent::Message { .. } | LinkEvent::Oversize { .. }) {
                 self.take(event);
@@ -552,6 +553,8 @@ const TICKS_A_SECOND: u64 = 10;
 const LINK_STANDS_STILL: u64 = 50;
 /// Five minutes: often enough for charts that remember a minute, rare enough for flash.
 const TICKS_A_CHECKPOINT: u64 = 3000;
+/// For what an old link has still to tell.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Messages that share one fsync.
 const BATCH: usize = 256;
 /// More than any command has; what stands in for an oversized one that was dropped on the way.

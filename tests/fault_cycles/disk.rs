@@ -33,6 +33,14 @@ fn full() -> Row {
     let on_full = site.raise_and_return(8);
     let mut broken = on_full.broken;
     broken.extend(site.wait_for_log("the disk refuses"));
+    let own = site.reader.wait("the gateway's own alarm", |heard| {
+        site.journal.take(heard);
+        heard.is("/g1/alarm") && heard.json()["state"] == "unacknowledged"
+    });
+    let reason = own.json()["reason"].as_str().unwrap_or_default().to_owned();
+    if own.json()["class"] != "data_quality" || !reason.contains("the disk refuses the outbox") {
+        broken.push(format!("the gateway's own alarm is {:?} of {}", reason, own.json()["class"]));
+    }
     fs::remove_file(&fill).expect("what was written can be removed");
     broken.extend(site.wait_for_log("the disk takes the outbox again"));
     let measured = site.restart_and_check(&mut broken);

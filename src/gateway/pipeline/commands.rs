@@ -133,7 +133,9 @@ impl Pipeline {
             for entry in self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == topic) {
                 let payload = AlarmPayload::replayed(&entry.publication.payload);
                 let publication = Publication { payload, ..entry.publication };
-                if let Err(Refusal::Full(_)) = self.link.publish_now(publication, Qos::AtLeastOnce) {
+                if let Err(Refusal::Full(_) | Refusal::Offline(_)) =
+                    self.link.publish_now(publication, Qos::AtLeastOnce)
+                {
                     self.replays.push_front((name.clone(), entry.seq));
                     return;
                 }
