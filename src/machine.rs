@@ -375,6 +375,15 @@ impl Machine {
         }
     }
 
+    /// What each part of the score made of the newest sample, on the scale of the score; nothing while learning.
+    pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let detector = match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector),
+        };
+        detector.into_iter().flat_map(|detector| detector.part_scores())
+    }
+
     /// The newest score's contributions, largest first.
     pub fn contributions(&self) -> Vec<Contribution> {
         match &self.phase {

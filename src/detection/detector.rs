@@ -17,6 +17,8 @@ pub struct Detector {
     network: Option<Network>,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
+    /// Of the newest score, in the order of `parts`.
+    part_scores: [f64; 2],
     /// Of the newest score, in the order of `scored`.
     shares: Vec<f64>,
 }
@@ -75,6 +77,7 @@ impl Detector {
             channels: calibration.channels,
             channel_chart: Mewma::new(calibration.channel_chart),
             network,
+            part_scores: [0.0; 2],
             shares: vec![0.0; scored.len()],
             scored,
         }
@@ -133,6 +136,11 @@ impl Detector {
         parts
     }
 
+    /// What each part of the score made of the newest sample, on the scale of the score.
+    pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.parts().into_iter().zip(self.part_scores)
+    }
+
     /// How the network runs, if there is one.
     pub fn engine(&self) -> Option<&'static str> {
         self.network.as_ref().map(|network| network.denoiser.engine())
@@ -161,11 +169,13 @@ impl Detector {
         for (target, share) in self.shares.iter_mut().zip(self.channel_chart.shares()) {
             *target = share;
         }
+        self.part_scores[0] = by_channels;
         let mut score = by_channels;
         if let Some(network) = &mut self.network {
             let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
             let Some(residual) = residual else { return Ok(None) };
             let by_network = network.chart.observe(residual.iter().copied());
+            self.part_scores[1] = by_network;
             // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
             // chart does not know the load cycle. The shares are those of whoever has more to say.
             let part = network.unexplained / (1.0 + network.unexplained);
