@@ -17,7 +17,8 @@ use crate::alarm::{
 use crate::assessment::{Diagnosis, SymptomTable, diagnose};
 use crate::clock::Now;
 use crate::detection::{
-    self, Calibration, CalibrationError, ChannelProfile, Contribution, Detector, DetectorMemory, Role,
+    self, Calibration, CalibrationError, ChannelProfile, Circumstances, Contribution, Detector, DetectorMemory,
+    LimitReport, Role, Stage,
 };
 use crate::manipulation::{Fault, Limits, Sample};
 use crate::models::{InferenceError, Model};
@@ -78,7 +79,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum PhaseMemory {
     Learning(Learner),
-    Scoring(DetectorMemory),
+    Scoring(Box<DetectorMemory>),
 }
 
 /// Which model scores a machine.
@@ -251,7 +252,7 @@ impl Machine {
         let phase = match &self.phase {
             Phase::Learning(learner) if learner.rows.len() > MOST_ROWS_CARRIED => None,
             Phase::Learning(learner) => Some(PhaseMemory::Learning(learner.clone())),
-            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(detector.memory())),
+            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(Box::new(detector.memory()))),
         };
         Memory {
             fingerprint: self.profile.fingerprint(),
@@ -305,7 +306,10 @@ impl Machine {
                     }
                 }
             }
-            Phase::Scoring(detector) => match detector.observe(&self.filled, gap) {
+            Phase::Scoring(detector) => match detector.observe(
+                &self.filled,
+                Circumstances { gap, stage: if self.alarm.holds() { Stage::Episode } else { Stage::Sound } },
+            ) {
                 Ok(judgement) => {
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
@@ -384,6 +388,14 @@ impl Machine {
         detector.into_iter().flat_map(|detector| detector.part_scores())
     }
 
+    /// Where the limit stands; none while learning.
+    pub fn limit(&self) -> Option<LimitReport> {
+        match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector.limit()),
+        }
+    }
+
     /// The newest score's contributions, largest first.
     pub fn contributions(&self) -> Vec<Contribution> {
         match &self.phase {
@@ -446,7 +458,7 @@ impl Machine {
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration)?;
         for row in &rows {
-            detector.observe(row, false)?;
+            detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));

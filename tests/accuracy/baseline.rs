@@ -85,7 +85,8 @@ fn mahalanobis(rows: &[Vec<f64>], calibrate: usize) -> Vec<f64> {
     let most = values.iter().copied().fold(0.0, f64::max);
     rows.iter()
         .map(|row| {
-            let along = |vector: &Vec<f64>| vector.iter().zip(row).zip(&mean).map(|((v, x), m)| v * (x - m)).sum::<f64>();
+            let along =
+                |vector: &Vec<f64>| vector.iter().zip(row).zip(&mean).map(|((v, x), m)| v * (x - m)).sum::<f64>();
             values.iter().zip(&vectors).map(|(value, vector)| along(vector).powi(2) / (value + 1e-6 * most)).sum()
         })
         .collect()
@@ -127,7 +128,8 @@ fn pca(rows: &[Vec<f64>], calibrate: usize) -> Vec<f64> {
 /// Eigenvalues and eigenvectors of a symmetric matrix by Jacobi's rotations.
 fn eigen(mut a: Vec<Vec<f64>>) -> (Vec<f64>, Vec<Vec<f64>>) {
     let width = a.len();
-    let mut vectors: Vec<Vec<f64>> = (0..width).map(|i| (0..width).map(|j| f64::from(u8::from(i == j))).collect()).collect();
+    let mut vectors: Vec<Vec<f64>> =
+        (0..width).map(|i| (0..width).map(|j| f64::from(u8::from(i == j))).collect()).collect();
     for _ in 0..60 {
         let off: f64 = (0..width).flat_map(|i| (0..i).map(move |j| (i, j))).map(|(i, j)| a[i][j].powi(2)).sum();
         if off < 1e-18 {

@@ -87,7 +87,8 @@ impl Events {
     /// `seconds` are the rows' times.
     pub fn of(labels: &[bool], alarms: &[bool], seconds: &[f64]) -> Self {
         let there = events(labels);
-        let found = there.iter().filter_map(|event| event.clone().find(|&row| alarms[row]).map(|row| (event.start, row)));
+        let found =
+            there.iter().filter_map(|event| event.clone().find(|&row| alarms[row]).map(|row| (event.start, row)));
         let delays: Vec<f64> = found.map(|(start, row)| seconds[row] - seconds[start]).collect();
         let mut false_alarms = 0;
         let mut last: Option<f64> = None;
@@ -122,14 +123,15 @@ impl Events {
 
 /// Holds the yardstick itself against figures of the benchmark's own code on made-up series.
 pub fn check_the_yardstick() {
-    let fixtures: [(usize, &[Range<usize>], usize, f64); 3] = [
-        (400, &[100..140], 20, 0.552_398_135_763_054_2),
-        (600, &[50..90, 300..330, 345..400], 40, 0.676_522_324_021_762_2),
-        (300, &[0..25, 280..300], 100, 0.699_464_225_503_258_8),
+    type Fixture = (usize, &'static [(usize, usize)], usize, f64);
+    let fixtures: [Fixture; 3] = [
+        (400, &[(100, 140)], 20, 0.552_398_135_763_054_2),
+        (600, &[(50, 90), (300, 330), (345, 400)], 40, 0.676_522_324_021_762_2),
+        (300, &[(0, 25), (280, 300)], 100, 0.699_464_225_503_258_8),
     ];
     for (rows, there, widest, expected) in fixtures {
-        let labels: Vec<bool> = (0..rows).map(|t| there.iter().any(|event| event.contains(&t))).collect();
-        let tail = there[0].end..there[0].end + 9;
+        let labels: Vec<bool> = (0..rows).map(|t| there.iter().any(|&(from, to)| (from..to).contains(&t))).collect();
+        let tail = there[0].1..there[0].1 + 9;
         let score = |t: usize| {
             let raised = if labels[t] { 0.35 } else { 0.0 } + if tail.contains(&t) { 0.2 } else { 0.0 };
             ((t * 7919) % 1009) as f64 / 1009.0 + raised
@@ -184,12 +186,11 @@ fn range_ap(
     let mut soft: Vec<f64> = labels.iter().map(|label| f64::from(u8::from(*label))).collect();
     for event in events {
         let last = event.end - 1;
-        for row in event.end..(last + half + 1).min(labels.len()) {
-            soft[row] += (1.0 - (row - last) as f64 / width as f64).sqrt();
-        }
-        for row in event.start.saturating_sub(half)..event.start {
-            soft[row] += (1.0 - (event.start - row) as f64 / width as f64).sqrt();
-        }
+        let fading = |distance: usize| (1.0 - distance as f64 / width as f64).sqrt();
+        let after = event.end..(last + half + 1).min(labels.len());
+        soft[after].iter_mut().zip(1..).for_each(|(soft, distance)| *soft += fading(distance));
+        let before = event.start.saturating_sub(half)..event.start;
+        soft[before].iter_mut().rev().zip(1..).for_each(|(soft, distance)| *soft += fading(distance));
     }
     soft.iter_mut().for_each(|soft| *soft = soft.min(1.0));
     let mut ranges: Vec<Range<usize>> = Vec::new();

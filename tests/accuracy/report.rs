@@ -32,13 +32,11 @@ impl Report {
     pub fn of(title: &str, series: &[Series], first_seed: u64) -> Self {
         let half = series.len().div_ceil(2);
         let judged: Vec<Vec<(String, Judged)>> = std::thread::scope(|scope| {
-            let work = |part: &'static str, series: &[Series]| {
-                let _ = part;
-                series.iter().map(|series| judge(series, first_seed)).collect::<Vec<_>>()
-            };
+            let work =
+                move |series: &[Series]| -> Vec<_> { series.iter().map(|series| judge(series, first_seed)).collect() };
             let (one, other) = series.split_at(half);
-            let other = scope.spawn(move || work("second", other));
-            let mut judged = work("first", one);
+            let other = scope.spawn(move || work(other));
+            let mut judged = work(one);
             judged.extend(other.join().expect("the other half was judged"));
             judged
         });
@@ -107,7 +105,8 @@ impl Report {
         let mut random = ChaCha8Rng::seed_from_u64(seed);
         let (mut f1, mut area): (Vec<f64>, Vec<f64>) = (0..1000)
             .map(|_| {
-                let drawn: Vec<&Judged> = (0..files.len()).map(|_| &files[random.random_range(0..files.len())]).collect();
+                let drawn: Vec<&Judged> =
+                    (0..files.len()).map(|_| &files[random.random_range(0..files.len())]).collect();
                 let mut confusion = Confusion::default();
                 drawn.iter().for_each(|file| confusion.add(file.confusion));
                 (confusion.f1(), drawn.iter().map(|file| file.auprc).sum::<f64>() / files.len() as f64)

@@ -39,8 +39,7 @@ impl Series {
     pub fn score(&self) -> Scored {
         let name = Name::parse("machine").expect("a name");
         let mut machine = Machine::learning(name, universal(self.calibrate));
-        let mut scored =
-            Scored { scores: Vec::new(), alarms: Vec::new(), parts: Vec::new(), leading: Vec::new() };
+        let mut scored = Scored { scores: Vec::new(), alarms: Vec::new(), parts: Vec::new(), leading: Vec::new() };
         let mut shares = vec![0.0; self.channels.len()];
         for (row, (values, &time)) in self.rows.iter().zip(&self.times).enumerate() {
             let now = Now { utc: time, steady: Duration::ZERO };

@@ -41,7 +41,14 @@ pub fn tep(data: &Path) -> Vec<Series> {
         let labels = (0..rows.len()).map(|row| row >= sound.rows.len() + later.rows.len()).collect();
         let times = (0..rows.len()).map(|row| second(180 * row as i64)).collect();
         let calibrate = sound.rows.len() + 480;
-        series.push(Series { name: format!("IDV {fault}"), channels: sound.channels.clone(), rows, times, labels, calibrate });
+        series.push(Series {
+            name: format!("IDV {fault}"),
+            channels: sound.channels.clone(),
+            rows,
+            times,
+            labels,
+            calibrate,
+        });
     }
     series
 }
@@ -67,7 +74,8 @@ impl Rig {
         let all = read(&path, None, &labels);
         let numbers = column(&path, "run");
         let sound = [100.0, 100.0, 0.0, 130.0];
-        let order: [&[f64]; 4] = [&[100.0, 20.0, 3.0], &[100.0, 90.0, 80.0, 73.0], &[0.0, 1.0, 2.0], &[130.0, 115.0, 100.0, 90.0]];
+        let order: [&[f64]; 4] =
+            [&[100.0, 20.0, 3.0], &[100.0, 90.0, 80.0, 73.0], &[0.0, 1.0, 2.0], &[130.0, 115.0, 100.0, 90.0]];
         let values: Vec<Vec<f64>> = COMPONENTS.iter().map(|name| column(&path, name)).collect();
         assert!((0..4).all(|component| order[component][0] == sound[component]));
         let mut runs: Vec<(f64, Run)> = Vec::new();
@@ -89,8 +97,8 @@ impl Rig {
         Self { channels: all.channels, runs }
     }
 
-    /// One component differs, all others are sound: calibrated on the longest sound run, scored on the other one and on all
-    /// runs in which only this component differs.
+    /// One component differs, all others are sound: calibrated on the longest sound run, scored on the other one, a single
+    /// cycle, and on all runs in which only this component differs.
     pub fn one_differs(&self, component: usize) -> Series {
         let others_sound = |run: &&Run| (0..4).all(|other| other == component || run.grades[other] == 0);
         let (sound, worn): (Vec<&Run>, Vec<&Run>) =
@@ -100,13 +108,24 @@ impl Rig {
         self.series(component, &[sound[longest]], rest.chain(worn))
     }
 
-    /// The other three components vary: calibrated on every second run in which this component is sound, scored on all others.
-    pub fn nuisance(&self, component: usize, half: usize) -> Series {
-        let (sound, worn): (Vec<&Run>, Vec<&Run>) = self.runs.iter().partition(|run| run.grades[component] == 0);
-        let (one, other): (Vec<(usize, &Run)>, Vec<(usize, &Run)>) =
-            sound.into_iter().enumerate().partition(|(place, _)| place % 2 == half);
-        let calibrating: Vec<&Run> = one.into_iter().map(|(_, run)| run).collect();
-        self.series(component, &calibrating, other.into_iter().map(|(_, run)| run).chain(worn))
+    /// The other three components vary: calibrated on every second run in which this component is sound, scored on all other
+    /// sound ones and on those of one grade of wear; for each grade and both halves of the sound runs.
+    pub fn nuisance(&self, component: usize) -> Vec<Series> {
+        let worst = self.runs.iter().map(|run| run.grades[component]).max().expect("runs");
+        (1..=worst).flat_map(|grade| [0, 1].map(|half| self.nuisance_of(component, grade, half))).collect()
+    }
+
+    fn nuisance_of(&self, component: usize, grade: usize, half: usize) -> Series {
+        let alike = self.runs.iter().filter(|run| [0, grade].contains(&run.grades[component]));
+        self.split(component, &alike.collect::<Vec<&Run>>(), half)
+    }
+
+    /// Calibrated on every second sound one of some runs, scored on all others.
+    fn split(&self, component: usize, runs: &[&Run], half: usize) -> Series {
+        let (sound, worn): (Vec<&Run>, Vec<&Run>) = runs.iter().partition(|run| run.grades[component] == 0);
+        let every_second = |from: usize| sound.iter().skip(from).step_by(2).copied();
+        let calibrating: Vec<&Run> = every_second(half).collect();
+        self.series(component, &calibrating, every_second(1 - half).chain(worn.iter().copied()))
     }
 
     /// Sound in one run after another for as long as the recording has it: the longest runs.
@@ -126,7 +145,12 @@ impl Rig {
         LONGEST.map(of).into()
     }
 
-    fn series<'r>(&'r self, component: usize, calibrating: &[&'r Run], scored: impl Iterator<Item = &'r Run>) -> Series {
+    fn series<'r>(
+        &'r self,
+        component: usize,
+        calibrating: &[&'r Run],
+        scored: impl Iterator<Item = &'r Run>,
+    ) -> Series {
         let mut series = Series {
             name: COMPONENTS[component].to_owned(),
             channels: self.channels.clone(),
