@@ -17,7 +17,9 @@ use crate::advisory::Recommendation;
 use crate::alarm::{Action, Alarm, AlarmMemory, Excuse, Operation, Refusal, Standing, State, Suppression, Transition};
 use crate::assessment::{Diagnosis, diagnose};
 use crate::clock::Now;
-use crate::detection::{Calibration, CalibrationError, Contribution, Detector, DetectorMemory};
+use crate::detection::{
+    Calibration, CalibrationError, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, Stage,
+};
 use crate::manipulation::{Fault, Sample};
 use crate::models::InferenceError;
 
@@ -53,7 +55,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum PhaseMemory {
     Learning(Learner),
-    Scoring(DetectorMemory),
+    Scoring(Box<DetectorMemory>),
 }
 
 /// One machine.
@@ -179,7 +181,7 @@ impl Machine {
         let phase = match &self.phase {
             Phase::Learning(learner) if learner.rows.len() > MOST_ROWS_CARRIED => None,
             Phase::Learning(learner) => Some(PhaseMemory::Learning(learner.clone())),
-            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(detector.memory())),
+            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(Box::new(detector.memory()))),
         };
         Memory {
             fingerprint: self.profile.fingerprint(),
@@ -253,6 +255,7 @@ impl Machine {
         let late = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
         let gap = std::mem::take(&mut self.interrupted) || late;
         self.newest = Some(sample.time);
+        let stage = if self.alarm.holds() || excuse.is_some() { Stage::Episode } else { Stage::Sound };
         match &mut self.phase {
             // Nor does one that somebody works on.
             Phase::Learning(_) if excuse.is_some() => {}
@@ -267,7 +270,7 @@ impl Machine {
                     }
                 }
             }
-            Phase::Scoring(detector) => match detector.observe(&self.filled, gap) {
+            Phase::Scoring(detector) => match detector.observe(&self.filled, Circumstances { gap, stage }) {
                 Ok(judgement) => {
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
@@ -354,6 +357,23 @@ impl Machine {
         }
     }
 
+    /// What each part of the score made of the newest sample, on the scale of the score; nothing while learning.
+    pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let detector = match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector),
+        };
+        detector.into_iter().flat_map(|detector| detector.part_scores())
+    }
+
+    /// Where the limit stands; none while learning.
+    pub fn limit(&self) -> Option<LimitReport> {
+        match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector.limit()),
+        }
+    }
+
     /// The newest score's contributions, largest first.
     pub fn contributions(&self) -> Vec<Contribution> {
         match &self.phase {
@@ -431,7 +451,7 @@ impl Machine {
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration)?;
         for row in &rows {
-            detector.observe(row, false)?;
+            detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
         self.cadence = cadence;
