@@ -4,6 +4,7 @@ use tracing::{error, info};
 
 use super::Pipeline;
 use crate::acquisition::Name;
+use crate::outbox::Publication;
 use crate::publication::AlarmPayload;
 use crate::transport::Qos;
 
@@ -36,17 +37,27 @@ impl Pipeline {
         if !retained || !payload.is_of(&name, gateway) || self.outbox.seq(name.as_str()) >= payload.seq() {
             return;
         }
+        let of_gateway = name == *gateway;
+        if !of_gateway && !self.plant.admit(&name) {
+            return;
+        }
+        self.keep_recalled(&name, &payload);
         let (standing, told) = payload.standing();
         self.oversight.performance().resume(&name, &standing);
         info!(machine = %name, seq = standing.seq, state = ?standing.state, "goes on with the alarm that the broker has kept");
-        if name == *gateway {
+        if of_gateway {
             self.oversight.own().resume(standing);
-            return;
-        }
-        if self.plant.admit(&name)
-            && let Some(machine) = self.plant.machine_mut(name.as_str())
-        {
+        } else if let Some(machine) = self.plant.machine_mut(name.as_str()) {
             machine.resume(standing, told);
+        }
+    }
+
+    /// Makes it the outbox's newest too: an older one there would be announced again, and stand retained in its place.
+    fn keep_recalled(&mut self, name: &Name, payload: &AlarmPayload) {
+        let payload_again = AlarmPayload::replayed(&payload.to_json());
+        let alarm = Publication { topic: self.voice.topics.alarm(name), payload: payload_again, retain: true };
+        if let Err(error) = self.outbox.append(self.now().utc, name.as_str(), payload.seq(), &[alarm]) {
+            error!(machine = %name, %error, "the outbox refuses the alarm that the broker has kept");
         }
     }
 
