@@ -484,6 +484,16 @@ mod tests {
             ("[[input]]", "[alarm]\nraise_within = \"5s\"\n[[input]]", "needs raise_after"),
             ("[[input]]", "[alarm]\nraise_after = \"5s\"\nraise_within = \"4s\"\n[[input]]", "less than raise_after"),
             ("[[input]]", "[machine_defaults]\nrunning = { chanel = \"rpm\", above = 1 }\n[[input]]", "`channel`"),
+            (
+                "[[input]]",
+                "[machine_defaults]\nrunning = { channel = \"rpm\", above = nan }\n[[input]]",
+                "expected a finite number",
+            ),
+            (
+                "[[input]]",
+                "[[maintenance]]\nfrom = \"2026-12-24T18:00:00\"\nuntil = \"2026-12-24T20:00:00Z\"\n[[input]]",
+                "offset from UTC",
+            ),
             ("[[input]]", "[[maintenance]]\nfrom = \"noon\"\nuntil = \"noon\"\n[[input]]", "no time in RFC 3339"),
             (
                 "[[input]]",
