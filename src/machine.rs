@@ -198,12 +198,14 @@ impl Machine {
     /// Takes back what it remembered. Values and charts come back only if `names`, the channels that it has now, and its
     /// profile and phase are still the same.
     pub fn recall(&mut self, names: &[Name], memory: Memory) {
-        self.alarm.recall(memory.alarm);
+        let over = self.alarm.recall(memory.alarm);
         if memory.fingerprint != self.profile.fingerprint() || memory.channels != names {
             return;
         }
         match (&mut self.phase, memory.phase) {
             (Phase::Learning(learner), Some(PhaseMemory::Learning(rows))) => *learner = rows,
+            // Charts from before the end of an alarm would raise it once more; they start empty.
+            (Phase::Scoring(_), Some(PhaseMemory::Scoring(_))) if over => {}
             (Phase::Scoring(detector), Some(PhaseMemory::Scoring(memory))) => detector.recall(&memory),
             _ => return,
         }

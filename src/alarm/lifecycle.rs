@@ -141,8 +141,9 @@ impl Alarm {
         }
     }
 
-    /// Takes that back after a restart, behind [`Alarm::resume`], which knows the newest transition.
-    pub fn recall(&mut self, memory: AlarmMemory) {
+    /// Takes that back after a restart, behind [`Alarm::resume`], which knows the newest transition. Tells whether it is older
+    /// than the end of an alarm: then whatever raised that one is over.
+    pub fn recall(&mut self, memory: AlarmMemory) -> bool {
         let silent = matches!(self.state(), State::Shelved | State::Suppressed);
         self.condition.recall(memory.condition, silent);
         let same = self.standing.as_ref().map_or(0, |standing| standing.seq) == memory.seq;
@@ -155,6 +156,7 @@ impl Alarm {
             standing.acknowledged = memory.acknowledged;
             standing.shelved_until = memory.shelved_until;
         }
+        !same && !self.holds()
     }
 
     /// Takes over from an alarm whose machine was fitted anew.

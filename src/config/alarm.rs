@@ -3,7 +3,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer, de};
 
-use crate::acquisition::{Name, parse_stamp};
+use crate::acquisition::Name;
 use crate::alarm::{MaintenanceWindow, RunningRule};
 use crate::machine::Delays;
 use crate::notation::{duration, some_duration};
@@ -96,15 +96,18 @@ impl MaintenanceTable {
 
 fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
     let text = String::deserialize(deserializer)?;
-    let explain = || format!("{text:?} is no time in RFC 3339; write it as a text, e.g. \"2026-12-24T18:00:00Z\"");
-    parse_stamp(&text).ok_or_else(|| de::Error::custom(explain()))
+    // Without an offset it would be another time than whoever wrote it had in mind.
+    text.parse().map_err(|_| {
+        let expected = "write it with its offset from UTC, e.g. \"2026-12-24T18:00:00+01:00\"";
+        de::Error::custom(format_args!("{text:?} is no time in RFC 3339; {expected}"))
+    })
 }
 
-/// Nothing is above NaN: the machine would be taken to stand for ever.
+/// Nothing is above NaN or infinity: the machine would never run, and never alarm.
 fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     let number = f64::deserialize(deserializer)?;
-    let explain = || de::Error::custom(format_args!("found {number}, expected a finite number"));
-    number.is_finite().then_some(number).ok_or_else(explain)
+    let wrong = || de::Error::custom(format_args!("{number} is no limit; expected a finite number, e.g. 100.0"));
+    number.is_finite().then_some(number).ok_or_else(wrong)
 }
 
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(7 * 86_400);

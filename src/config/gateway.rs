@@ -489,6 +489,11 @@ mod tests {
                 "[machine_defaults]\nrunning = { channel = \"rpm\", above = nan }\n[[input]]",
                 "expected a finite number",
             ),
+            (
+                "[[input]]",
+                "[[maintenance]]\nfrom = \"2026-12-24T18:00:00\"\nuntil = \"2026-12-24T20:00:00Z\"\n[[input]]",
+                "offset from UTC",
+            ),
             ("[[input]]", "[[maintenance]]\nfrom = \"noon\"\nuntil = \"noon\"\n[[input]]", "no time in RFC 3339"),
             (
                 "[[input]]",

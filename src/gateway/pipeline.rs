@@ -12,6 +12,8 @@ use tracing::{error, info, warn};
 
 use self::oversight::Oversight;
 use self::recall::Recall;
+
+pub(super) use self::recall::RECALLED_AT;
 use super::Workshop;
 use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
@@ -185,6 +187,7 @@ impl Pipeline {
                     if self.link_goes_on() {
                         self.heart.beat();
                     }
+                    self.take_held();
                     self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
                     if ticks.is_multiple_of(TICKS_A_CHECKPOINT) {
                         self.remember();
@@ -193,11 +196,11 @@ impl Pipeline {
                 Some(reload) = reloads.recv() => self.reload(reload, &mut events).await,
                 event = events.recv() => {
                     let Some(event) = event else { break };
-                    self.take(event);
+                    self.hear(event);
                     // Whatever else has arrived shares one fsync.
                     for _ in 1..BATCH {
                         let Some(event) = events.try_recv() else { break };
-                        self.take(event);
+                        self.hear(event);
                     }
                     self.settle();
                 }
@@ -249,7 +252,9 @@ impl Pipeline {
         }
         self.unacknowledged.clear();
         self.oversight.disconnected();
-        self.recall.disconnected();
+        for event in self.recall.disconnected() {
+            self.take(event);
+        }
         let _entered = runtime.enter();
         match Link::start(options) {
             Ok((link, new_events)) => {
@@ -263,6 +268,29 @@ impl Pipeline {
 
     fn now(&self) -> Now {
         Now { utc: Timestamp::now(), steady: self.started.elapsed() }
+    }
+
+    /// Takes an event of the link, unless it has to wait a moment for what the broker has kept.
+    fn hear(&mut self, event: LinkEvent) {
+        let topic = match &event {
+            LinkEvent::Message { topic, .. } | LinkEvent::Oversize { topic, .. } => Some(topic),
+            _ => None,
+        };
+        let heard = match topic {
+            Some(topic) if self.voice.topics.alarm_of(topic).is_none() => self.recall.hold(event),
+            _ => Some(event),
+        };
+        if let Some(event) = heard {
+            // What was held came first.
+            self.take_held();
+            self.take(event);
+        }
+    }
+
+    fn take_held(&mut self) {
+        for event in self.recall.due(self.started.elapsed()) {
+            self.take(event);
+        }
     }
 
     fn take(&mut self, event: LinkEvent) {
@@ -293,7 +321,9 @@ impl Pipeline {
             LinkEvent::Disconnected { reason } => {
                 warn!(%reason, "the broker is gone; alarms are kept until it is back");
                 self.oversight.disconnected();
-                self.recall.disconnected();
+                for event in self.recall.disconnected() {
+                    self.take(event);
+                }
                 self.unacknowledged.clear();
             }
             LinkEvent::Unreachable { reason, attempts } => {
@@ -481,7 +511,7 @@ impl Pipeline {
     fn connected(&mut self, session_present: bool) {
         info!(session_present, "connected to the broker");
         let now = self.now();
-        self.recall.connected(now.steady);
+        self.recall.connected(now.steady, session_present);
         self.oversight.connected();
         self.oversee(now);
         if self.outbox.newest_states().next().is_none() {

@@ -133,9 +133,13 @@ impl AlarmPayload {
         payload.to_json()
     }
 
-    /// Whether this gateway has published it for this machine.
+    /// Whether this gateway may have published it for this machine. From a `seq` or an id that it would never give, no alarm
+    /// could go on.
     pub fn is_of(&self, machine: &Name, gateway: &Name) -> bool {
-        self.machine == *machine && self.gateway == *gateway
+        let possible = (1..=HIGHEST_SEQ).contains(&self.seq)
+            && (1..=LONGEST_ID).contains(&self.id.chars().count())
+            && self.score >= 0.0;
+        possible && self.machine == *machine && self.gateway == *gateway
     }
 
     /// Where the machine's alarm stands, and what was said about it.
@@ -158,5 +162,61 @@ impl AlarmPayload {
             reason: self.reason,
         };
         (standing, told)
+    }
+}
+
+/// A transition every millisecond would take 285,000 years to get there; every JSON reader still tells it from its neighbours.
+const HIGHEST_SEQ: u64 = 1 << 53;
+/// In characters, as the schema has it.
+const LONGEST_ID: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::notation::sha256_hex;
+
+    /// As a gateway publishes it, with something else in it.
+    fn payload(seq: u64, id: &str, score: f64) -> AlarmPayload {
+        let at = Timestamp::from_second(1_795_538_400).unwrap();
+        let transition = Transition {
+            episode: id.to_owned(),
+            seq,
+            class: Class::Condition,
+            state: State::Unacknowledged,
+            severity: Severity::Low,
+            score,
+            raised: at,
+            changed: at,
+            sample_time: at,
+            acknowledged: false,
+            shelved_until: None,
+            operator: None,
+            reason: None,
+        };
+        let model = ModelIdentity { name: "m".to_owned(), version: "1".to_owned(), sha256: sha256_hex(b"") };
+        let gateway = Gateway { name: name("g1"), config_sha256: sha256_hex(b"") };
+        AlarmPayload::new(Announcement { transition, told: Told::default() }, &name("a"), model, &gateway)
+    }
+
+    fn name(text: &str) -> Name {
+        Name::parse(text).unwrap()
+    }
+
+    #[test]
+    fn no_alarm_goes_on_from_a_payload_that_this_gateway_cannot_have_published() {
+        let is_ours = |payload: AlarmPayload| payload.is_of(&name("a"), &name("g1"));
+        assert!(is_ours(payload(7, "1a20-a-7", 1.6)));
+        for (seq, id, score) in [
+            (0, "1a20-a-7", 1.6),
+            // The next transition would have the seq 0, and none after it would ever be published.
+            (u64::MAX, "1a20-a-7", 1.6),
+            (7, "", 1.6),
+            (7, &"x".repeat(129), 1.6),
+            (7, "1a20-a-7", -1.0),
+        ] {
+            assert!(!is_ours(payload(seq, id, score)), "{seq} {id:?} {score}");
+        }
+        assert!(!payload(7, "1a20-a-7", 1.6).is_of(&name("b"), &name("g1")));
+        assert!(!payload(7, "1a20-a-7", 1.6).is_of(&name("a"), &name("g2")));
     }
 }

@@ -1,11 +1,13 @@
 //! What the gateway says of its alarms as a system, of itself, and of machines that are not to alarm.
 
+use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
 
 use crate::support::gateway::Setup;
-use crate::support::mosquitto::Mosquitto;
+use crate::support::mosquitto::{Heard, Mosquitto};
 use crate::support::schema;
 use crate::support::wobble::{lines, wobble};
 
@@ -100,5 +102,71 @@ fn a_state_folder_that_is_lost_costs_no_machine_its_episode_or_its_seq() {
     broker.publish("wheeltapper/v1/g1/m/cmd/ack", command.as_bytes());
     let event = subscriber.wait("the acknowledgement", |heard| heard.topic.ends_with("/m/event")).payload;
     assert_eq!((&event["id"], event["seq"].as_u64()), (&raised["id"], raised["seq"].as_u64().map(|seq| seq + 1)));
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_state_folder_that_is_older_than_the_retained_alarm_does_not_put_its_own_in_its_place() {
+    let broker = Mosquitto::start();
+    let setup = Setup::new(broker.port, "");
+    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
+    let gateway = setup.run();
+    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
+    subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
+    subscriber.drain(Duration::from_secs(1));
+    // Power goes while the disk is full: what came after this never reached it.
+    let [state, kept] = ["state", "kept"].map(|folder| setup.folder.path().join(folder));
+    let copy = |from: &Path, to: &Path| Command::new("cp").arg("-r").args([from, to]).status().unwrap().success();
+    assert!(copy(&state, &kept));
+    let command = json!({ "id": "c-1", "operator": "m.ito" }).to_string();
+    broker.publish("wheeltapper/v1/g1/m/cmd/ack", command.as_bytes());
+    let acknowledged = |heard: &Heard| heard.topic.ends_with("/m/alarm") && heard.payload["state"] == "acknowledged";
+    let newest = subscriber.wait("the acknowledgement", acknowledged).payload;
+    gateway.kill();
+    std::fs::remove_dir_all(&state).unwrap();
+    assert!(copy(&kept, &state));
+
+    // Twice: what the broker has told once must be known here from then on.
+    for _ in 0..2 {
+        let gateway = setup.run();
+        subscriber.wait("the gateway to be back", |heard| heard.payload["state"] == "online");
+        // It announces its alarms again within a second.
+        subscriber.drain(Duration::from_secs(3));
+        let retained = broker.subscribe("wheeltapper/v1/g1/m/alarm").wait("the retained alarm", |_| true).payload;
+        for member in ["id", "seq", "state"] {
+            assert_eq!(retained[member], newest[member], "{retained}");
+        }
+        gateway.kill();
+    }
+}
+
+#[test]
+fn telemetry_that_waited_in_the_session_does_not_run_ahead_of_the_retained_alarms() {
+    let broker = Mosquitto::start();
+    let setup = Setup::new(broker.port, "");
+    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
+    let gateway = setup.run();
+    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
+    subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
+    subscriber.drain(Duration::from_secs(1));
+    let before = subscriber.on("/m/alarm").last().unwrap().clone();
+    assert_eq!(gateway.stop(), Some(0));
+    std::fs::remove_dir_all(setup.folder.path().join("state/outbox")).unwrap();
+    std::fs::remove_file(setup.folder.path().join("state/machines.state")).unwrap();
+    broker.publish_lines("plant/m/telemetry", &(lines(500..560, 9.0) + &lines(560..700, 0.0)));
+
+    subscriber.heard.clear();
+    let gateway = setup.run();
+    subscriber.wait("the return", |heard| heard.payload["state"] == "returned_unacknowledged");
+    subscriber.drain(Duration::from_secs(1));
+    let told: Vec<(&str, u64)> = subscriber
+        .on("/m/event")
+        .map(|event| (event["id"].as_str().unwrap(), event["seq"].as_u64().unwrap()))
+        .collect();
+    let next = before["seq"].as_u64().unwrap() + 1;
+    let expected: Vec<_> = (next..).map(|seq| (before["id"].as_str().unwrap(), seq)).take(told.len()).collect();
+    assert_eq!(told, expected, "the same episode, and no seq twice");
     assert_eq!(gateway.stop(), Some(0));
 }

@@ -30,10 +30,19 @@ struct Published {
     connected: bool,
     status: Vec<u8>,
     flood: Vec<u8>,
+    /// It told of one.
+    in_flood: bool,
     performance: Vec<u8>,
     /// Not before this time again, whatever changes.
     flood_not_before: Duration,
     performance_not_before: Duration,
+}
+
+impl Published {
+    /// Where there is a flood now, or none: when it begins or ends at once, while it lasts after a pause.
+    fn flood_is_due(&self, in_flood: bool, now: Duration) -> bool {
+        self.flood.is_empty() || in_flood != self.in_flood || now >= self.flood_not_before
+    }
 }
 
 impl Oversight {
@@ -148,13 +157,14 @@ impl Pipeline {
     /// A flood is told of when it begins and ends, and while it grows now and then.
     fn tell_flood(&mut self, now: Now) {
         let flood = self.oversight.performance.flood();
-        let begins_or_ends = self.oversight.published.flood.is_empty() || flood.is_none();
-        if !begins_or_ends && now.steady < self.oversight.published.flood_not_before {
+        let in_flood = flood.is_some();
+        if !self.oversight.published.flood_is_due(in_flood, now.steady) {
             return;
         }
         let payload = FloodPayload::new(&self.voice.gateway.name, flood).to_json();
         if payload != self.oversight.published.flood && self.retain(self.voice.topics.flood(), &payload) {
             self.oversight.published.flood = payload;
+            self.oversight.published.in_flood = in_flood;
             self.oversight.published.flood_not_before = now.steady + FLOOD_PAUSE;
         }
     }
@@ -183,3 +193,20 @@ impl Pipeline {
 const NO_DATA: Duration = Duration::from_secs(300);
 const FLOOD_PAUSE: Duration = Duration::from_secs(30);
 const PERFORMANCE_PAUSE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_told_of_at_once_when_it_begins_and_when_it_ends_and_now_and_then_while_it_grows() {
+        let second = Duration::from_secs;
+        let calm = Published { flood: b"{}".to_vec(), flood_not_before: second(30), ..Published::default() };
+        assert!(Published::default().flood_is_due(false, second(0)), "a new connection knows of nothing");
+        assert!(calm.flood_is_due(true, second(1)), "it begins");
+        let flood = Published { in_flood: true, ..calm };
+        assert!(flood.flood_is_due(false, second(1)), "it ends");
+        assert!(!flood.flood_is_due(true, second(29)));
+        assert!(flood.flood_is_due(true, second(30)));
+    }
+}
