@@ -5,6 +5,7 @@
 
 mod learner;
 mod profile;
+mod sensors;
 
 use std::time::Duration;
 
@@ -12,9 +13,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use self::learner::{Learner, MOST_ROWS_CARRIED, learned, usual_cadence};
+use self::sensors::{Flaw, Sensors};
 use crate::acquisition::Name;
 use crate::advisory::Recommendation;
-use crate::alarm::{Action, Alarm, AlarmMemory, Excuse, Operation, Refusal, Standing, State, Suppression, Transition};
+use crate::alarm::{
+    Action, Alarm, AlarmMemory, Class, Excuse, Operation, Refusal, Standing, State, Suppression, Transition,
+};
 use crate::assessment::{Diagnosis, diagnose};
 use crate::clock::Now;
 use crate::detection::{
@@ -47,6 +51,7 @@ pub struct Memory {
     alarm: AlarmMemory,
     operation: Operation,
     interrupted: bool,
+    sensors: Sensors,
     newest: Option<Timestamp>,
     held: Vec<Held>,
     phase: Option<PhaseMemory>,
@@ -69,6 +74,7 @@ pub struct Machine {
     operation: Operation,
     /// It stood since the newest sample that was scored.
     interrupted: bool,
+    sensors: Sensors,
     held: Vec<Held>,
     /// The newest sample with short gaps filled.
     filled: Vec<f64>,
@@ -159,6 +165,7 @@ impl Machine {
             cadence,
             operation: Operation::default(),
             interrupted: false,
+            sensors: Sensors::default(),
             held: Vec::new(),
             filled: Vec::new(),
             newest: None,
@@ -189,6 +196,7 @@ impl Machine {
             alarm: self.alarm.memory(),
             operation: self.operation,
             interrupted: self.interrupted,
+            sensors: self.sensors.clone(),
             newest: self.newest,
             held: self.held.clone(),
             phase,
@@ -214,6 +222,7 @@ impl Machine {
             self.operation = memory.operation;
         }
         self.interrupted = memory.interrupted;
+        self.sensors = memory.sensors;
         self.held = memory.held;
         self.newest = memory.newest;
     }
@@ -234,6 +243,7 @@ impl Machine {
     /// Takes the newest sample; `names` are its channels, in its order.
     pub fn observe(&mut self, names: &[Name], sample: Sample<'_>, now: Now) -> Observation {
         let fault = self.fill(sample.values);
+        self.sensors.take(sample.values);
         let mut observation = Observation {
             score: None,
             quality: share_with_value(sample.values),
@@ -257,7 +267,8 @@ impl Machine {
         let late = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
         let gap = std::mem::take(&mut self.interrupted) || late;
         self.newest = Some(sample.time);
-        let stage = if self.alarm.holds() || excuse.is_some() { Stage::Episode } else { Stage::Sound };
+        let frozen = self.leave_out_frozen();
+        let stage = if self.alarm.condition_holds() || excuse.is_some() { Stage::Episode } else { Stage::Sound };
         match &mut self.phase {
             // Nor does one that somebody works on.
             Phase::Learning(_) if excuse.is_some() => {}
@@ -276,7 +287,7 @@ impl Machine {
                 Ok(judgement) => {
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
-                    observation.fault = fault.or(judgement.fault);
+                    observation.fault = fault.or(judgement.fault).or(frozen.then_some(Fault::Frozen));
                     if let Some(score) = judgement.score {
                         let transition = self.alarm.observe(score, sample.time, now.utc);
                         let announcement = transition.map(|transition| match transition.state {
@@ -290,6 +301,8 @@ impl Machine {
                             observation.refreshed = self.refresh().map(Box::new);
                         }
                     }
+                    let transition = self.judge_sensors(names, sample.values, now);
+                    observation.announcements.extend(transition.map(|transition| self.announce(transition)));
                 }
                 Err(error) => observation.trouble = Some(error.into()),
             },
@@ -420,7 +433,46 @@ impl Machine {
     }
 
     fn alarms(&self) -> bool {
-        self.alarm.holds() && !self.alarm.suppression().is_on()
+        self.alarm.condition_holds() && !self.alarm.suppression().is_on()
+    }
+
+    /// Leaves out channels that show one value again and again; whether there was one. Where many do, or the only one, it is
+    /// the machine that stands.
+    fn leave_out_frozen(&mut self) -> bool {
+        let Phase::Scoring(detector) = &self.phase else { return false };
+        let is_frozen = |place: usize| self.sensors.equal(place) >= detector.plausibility(place).frozen_after;
+        let frozen = detector.scored().iter().filter(|&&place| is_frozen(place)).count();
+        if frozen == 0 || 3 * frozen > detector.scored().len().max(3) || detector.scored().len() < 2 {
+            return false;
+        }
+        for &place in detector.scored().iter().filter(|&&place| is_frozen(place)) {
+            self.filled[place] = f64::NAN;
+        }
+        true
+    }
+
+    /// Looks whether something lasting is wrong with the sensors: an alarm of the class `data_quality`.
+    fn judge_sensors(&mut self, names: &[Name], values: &[f64], now: Now) -> Option<Transition> {
+        let Phase::Scoring(detector) = &self.phase else { return None };
+        for &place in detector.scored() {
+            let value = values.get(place).copied().unwrap_or(f64::NAN);
+            let has_value = !self.filled[place].is_nan();
+            self.sensors.judge(
+                place,
+                match (value.is_nan(), detector.plausibility(place).fault(value)) {
+                    (true, _) => (!has_value).then_some(Flaw::Missing),
+                    (false, Some(Fault::OutOfRange)) => Some(Flaw::OutOfRange),
+                    (false, Some(_)) => Some(Flaw::UnitChanged),
+                    (false, None) => (!has_value).then_some(Flaw::Frozen),
+                },
+            );
+        }
+        match self.sensors.deficiency(names) {
+            Some(deficiency) => self.alarm.report(Some(deficiency), now.utc),
+            None if self.sensors.are_sound(detector.scored()) => self.alarm.report(None, now.utc),
+            // After a restart it is not known yet.
+            None => None,
+        }
     }
 
     /// Whether it runs, if its profile says how to tell.
@@ -495,6 +547,9 @@ impl Machine {
 
     /// What a person or the clock has led to changes nothing about what was said.
     fn announce(&self, transition: Transition) -> Announcement {
+        if transition.class == Class::DataQuality {
+            return Announcement { transition, told: Told::default() };
+        }
         Announcement { transition, told: self.told.clone().unwrap_or_default() }
     }
 }

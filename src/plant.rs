@@ -275,6 +275,7 @@ fn as_rejection(fault: Fault) -> Rejection {
     match fault {
         Fault::OutOfRange => Rejection::OutOfRange,
         Fault::UnitChanged => Rejection::UnitChanged,
+        Fault::Frozen => Rejection::Frozen,
     }
 }
 

@@ -40,6 +40,8 @@ pub enum Rejection {
     OutOfRange,
     #[error("a reading that makes sense only in another unit than the one that was calibrated")]
     UnitChanged,
+    #[error("the same reading again and again, where the channel never kept one for so long")]
+    Frozen,
     #[error("dropped because messages came faster than they could be scored")]
     Shed,
 }
@@ -66,11 +68,12 @@ impl Rejection {
             Self::Retained => "retained",
             Self::OutOfRange => "out_of_range",
             Self::UnitChanged => "unit_changed",
+            Self::Frozen => "frozen",
             Self::Shed => "shed",
         }
     }
 
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 20] = [
         Self::Oversize,
         Self::NotUtf8,
         Self::Malformed,
@@ -89,6 +92,7 @@ impl Rejection {
         Self::Retained,
         Self::OutOfRange,
         Self::UnitChanged,
+        Self::Frozen,
         Self::Shed,
     ];
 }

@@ -239,6 +239,11 @@ impl Alarm {
         self.standing.as_ref()
     }
 
+    /// Whether the machine's condition holds.
+    pub fn condition_holds(&self) -> bool {
+        self.condition.holds()
+    }
+
     /// Whether the machine's condition, or a deficiency, holds.
     pub fn holds(&self) -> bool {
         self.condition.holds() || self.deficiency.is_some()

@@ -252,11 +252,7 @@ fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> Cali
             Role::Context => Part::Context,
         }
     };
-    let plausibility = Plausibility {
-        limits: profile.limits,
-        lowest: values().fold(mean, f64::min),
-        highest: values().fold(mean, f64::max),
-    };
+    let plausibility = Plausibility::of(profile.limits, values());
     CalibratedChannel {
         name: profile.name.clone(),
         unit: profile.unit.clone(),

@@ -5,7 +5,7 @@ use super::charts::{Charts, ChartsMemory};
 use super::limit::{LearningLimit, LimitMemory, LimitReport};
 use super::mewma::Mewma;
 use super::{Contribution, Direction};
-use crate::manipulation::{Fault, Scaling};
+use crate::manipulation::{Fault, Plausibility, Scaling};
 use crate::models::{Denoiser, InferenceError};
 
 /// Scores one machine, sample by sample, each from the samples up to it.
@@ -141,6 +141,16 @@ impl Detector {
             Stage::Episode => self.limit.observe(distance, true),
         });
         Ok(Judgement { score, quality, fault })
+    }
+
+    /// Places of the scored channels in a sample.
+    pub fn scored(&self) -> &[usize] {
+        &self.scored
+    }
+
+    /// What a channel's readings looked like while the machine was calibrated.
+    pub fn plausibility(&self, place: usize) -> &Plausibility {
+        &self.channels[place].plausibility
     }
 
     pub fn memory(&self) -> DetectorMemory {

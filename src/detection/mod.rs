@@ -23,4 +23,4 @@ pub use limit::LimitReport;
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \
-                          a limit that goes on learning; recipe 3";
+                          a limit that goes on learning; recipe 4";

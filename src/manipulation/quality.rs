@@ -19,6 +19,8 @@ impl Limits {
 pub enum Fault {
     OutOfRange,
     UnitChanged,
+    /// The same value again and again, where the channel never kept one for so long.
+    Frozen,
 }
 
 /// What a channel's readings looked like while the machine was calibrated.
@@ -29,9 +31,28 @@ pub struct Plausibility {
     pub lowest: f64,
     /// The highest value seen while calibrating.
     pub highest: f64,
+    /// So many equal values in a row are no measurement.
+    #[serde(default)]
+    pub frozen_after: u32,
 }
 
 impl Plausibility {
+    /// From what a channel showed while calibrating, NaN where it had no value.
+    pub fn of(limits: Limits, values: impl Iterator<Item = f64>) -> Self {
+        let (mut lowest, mut highest) = (f64::INFINITY, f64::NEG_INFINITY);
+        let (mut newest, mut run, mut longest) = (f64::NAN, 0, 0u32);
+        for value in values.filter(|value| !value.is_nan()) {
+            (lowest, highest) = (lowest.min(value), highest.max(value));
+            run = if value == newest { run + 1 } else { 1 };
+            (newest, longest) = (value, longest.max(run));
+        }
+        if longest == 0 {
+            (lowest, highest) = (0.0, 0.0);
+        }
+        let frozen_after = longest.saturating_mul(LONGER_THAN_EVER).max(FEWEST_EQUAL);
+        Self { limits, lowest, highest, frozen_after }
+    }
+
     /// What is wrong with a value, if it tells of its sensor rather than of the machine.
     ///
     /// A change of unit is assumed where a value lies far from everything seen while calibrating and one of the usual
@@ -53,6 +74,9 @@ impl Plausibility {
     }
 }
 
+/// A sensor that shows one value for so many times longer than it ever did is dead.
+const LONGER_THAN_EVER: u32 = 5;
+const FEWEST_EQUAL: u32 = 5;
 /// From a unit that the value may have been sent in to the one that was calibrated.
 const CONVERSIONS: [fn(f64) -> f64; 12] = [
     |kilo| kilo * 1000.0,
@@ -74,7 +98,12 @@ mod tests {
     use super::*;
 
     fn temperature() -> Plausibility {
-        Plausibility { limits: Limits { low: Some(-40.0), high: Some(250.0) }, lowest: 52.0, highest: 58.0 }
+        Plausibility {
+            limits: Limits { low: Some(-40.0), high: Some(250.0) },
+            lowest: 52.0,
+            highest: 58.0,
+            frozen_after: 5,
+        }
     }
 
     #[test]
@@ -89,11 +118,18 @@ mod tests {
     }
 
     #[test]
+    fn a_channel_that_often_repeats_itself_is_given_longer_before_it_counts_as_dead() {
+        let of = |values: &[f64]| Plausibility::of(Limits::default(), values.iter().copied()).frozen_after;
+        assert_eq!(of(&[1.0, 2.0, 1.5, f64::NAN, 1.7]), 5);
+        assert_eq!(of(&[1.0, 1.0, 1.0, f64::NAN, 1.0, 1.5]), 20);
+    }
+
+    #[test]
     fn a_machine_that_runs_hot_or_loses_flow_is_not_taken_for_a_change_of_unit() {
         for hot in [62.0, 70.0, 80.0, 95.0] {
             assert_eq!(temperature().fault(hot), None, "{hot}");
         }
-        let flow = Plausibility { limits: Limits::default(), lowest: 9.0, highest: 10.5 };
+        let flow = Plausibility { limits: Limits::default(), lowest: 9.0, highest: 10.5, frozen_after: 5 };
         for lost in [8.0, 5.0, 3.0, 1.0, 0.0] {
             assert_eq!(flow.fault(lost), None, "{lost}");
         }
