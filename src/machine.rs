@@ -151,8 +151,8 @@ impl Machine {
 
     /// A machine that was calibrated before, for the same profile.
     pub fn fitted(name: Name, profile: Profile, fitted: Fitted) -> Result<Self, InferenceError> {
-        let detector = profile.detector(fitted.calibration)?;
         let cadence = profile.cadence.unwrap_or(fitted.cadence);
+        let detector = profile.detector(fitted.calibration, cadence)?;
         Ok(Self::new(name, profile, Phase::Scoring(Box::new(detector)), cadence))
     }
 
@@ -232,6 +232,7 @@ impl Machine {
     pub fn adopt(&mut self, profile: Profile) -> bool {
         let same = profile.fingerprint() == self.profile.fingerprint()
             && profile.cadence == self.profile.cadence
+            && profile.false_alarms_per_day == self.profile.false_alarms_per_day
             && (profile.calibrate == self.profile.calibrate || matches!(self.phase, Phase::Scoring(_)));
         if same {
             self.alarm.set(profile.alarm_settings(self.cadence));
@@ -503,7 +504,7 @@ impl Machine {
         let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
         let fitted = Fitted { fingerprint: self.profile.fingerprint(), cadence, calibration: calibration.clone() };
         // The rows go through the detector too, so that it goes on without a seam.
-        let mut detector = self.profile.detector(calibration)?;
+        let mut detector = self.profile.detector(calibration, cadence)?;
         for row in &rows {
             detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
         }

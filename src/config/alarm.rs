@@ -20,6 +20,7 @@ pub(super) struct AlarmKeys {
     clear_after: Option<Duration>,
     #[serde(default)]
     latch: bool,
+    pub false_alarms_per_day: Option<f64>,
 }
 
 /// `running = { channel = "speed", above = 100.0, starting = "30s" }`, of a machine or its kind.
@@ -49,7 +50,10 @@ pub(super) struct MaintenanceTable {
 impl AlarmKeys {
     /// The delays, or which key is wrong and why.
     pub fn delays(self) -> Result<Delays, (&'static str, String)> {
-        let Self { raise_after, raise_within, clear_after, latch } = self;
+        let Self { raise_after, raise_within, clear_after, latch, false_alarms_per_day } = self;
+        if false_alarms_per_day.is_some_and(|alarms| !(0.001..=1000.0).contains(&alarms)) {
+            return Err(("false_alarms_per_day", "is no number of 0.001 to 1000; 0.2 is one in five days".to_owned()));
+        }
         for (name, delay) in
             [("raise_after", raise_after), ("raise_within", raise_within), ("clear_after", clear_after)]
         {

@@ -31,6 +31,7 @@ pub struct Config {
     pub machine_defaults: MachineKeys,
     pub machines: Vec<(Name, MachineKeys)>,
     pub delays: Delays,
+    pub false_alarms_per_day: Option<f64>,
     pub maintenance: Arc<[MaintenanceWindow]>,
     pub score_every: Duration,
     /// Of the file's text.
@@ -260,6 +261,7 @@ impl File {
             return Err(source.wrong(top("max_machines"), &what));
         }
         check_delays(&self.machine_defaults, ("machine_defaults", 0), source)?;
+        let false_alarms_per_day = self.alarm.false_alarms_per_day;
         let delays = self.alarm.delays();
         let delays = delays.map_err(|(name, what)| source.wrong(Key { table: ("alarm", 0), name }, &what))?;
         let maintenance = self.maintenance.into_iter().enumerate().map(|(index, table)| {
@@ -297,6 +299,7 @@ impl File {
             machine_defaults: self.machine_defaults,
             machines,
             delays,
+            false_alarms_per_day,
             maintenance,
             score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
             sha256: sha256_hex(source.text.as_bytes()),
@@ -481,6 +484,7 @@ mod tests {
             ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
             ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
             ("[[input]]", "[[machine]]\nname = \"g1\"\n[[input]]", "the gateway's own name"),
+            ("[[input]]", "[alarm]\nfalse_alarms_per_day = nan\n[[input]]", "0.001 to 1000"),
             ("[[input]]", "[alarm]\nraise_within = \"5s\"\n[[input]]", "needs raise_after"),
             ("[[input]]", "[alarm]\nraise_after = \"5s\"\nraise_within = \"4s\"\n[[input]]", "less than raise_after"),
             ("[[input]]", "[machine_defaults]\nrunning = { chanel = \"rpm\", above = 1 }\n[[input]]", "`channel`"),

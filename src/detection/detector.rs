@@ -115,6 +115,12 @@ impl Detector {
         }
     }
 
+    /// Lets its limit learn for another share of sound rows above it than one in a hundred.
+    pub fn with_nominal_rate(mut self, rate: f64) -> Self {
+        self.limit.aim_at(rate);
+        self
+    }
+
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
     pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
         let Circumstances { gap, stage } = circumstances;

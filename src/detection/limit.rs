@@ -46,6 +46,11 @@ impl LearningLimit {
         Self { nominal, usual: usual.clamp(0.0, MOST_USUAL), state }
     }
 
+    /// Aims at another share of sound rows above it.
+    pub fn aim_at(&mut self, nominal: f64) {
+        self.nominal = nominal.clamp(LEAST_NOMINAL, MOST_NOMINAL);
+    }
+
     /// Takes a distance on the calibration's scale and gives the score: 1.0 is the limit as it is now.
     ///
     /// `episode`: an alarm stands.
@@ -103,6 +108,9 @@ impl LearningLimit {
 
 /// By how much, in logarithms, a row above the limit raises it.
 const STEP: f64 = 0.04;
+/// Rarer than this no limit can learn within a machine's life, and more often is no limit.
+const LEAST_NOMINAL: f64 = 1e-5;
+const MOST_NOMINAL: f64 = 0.05;
 /// How far the limit may come from where the calibration put it.
 const HIGHEST: f64 = 9.0;
 const LOWEST: f64 = 0.02;
@@ -135,6 +143,21 @@ mod tests {
             let rate = realised(sound);
             assert!((0.005..0.02).contains(&rate), "scale {scale}: {rate}");
         }
+    }
+
+    #[test]
+    fn a_smaller_budget_of_false_alarms_leads_the_limit_further_out() {
+        let factor = |nominal: f64| {
+            let mut random = ChaCha8Rng::seed_from_u64(7);
+            let mut limit = LearningLimit::new(0.01, 0.16);
+            limit.aim_at(nominal);
+            (0..50_000).for_each(|_| {
+                limit.observe(0.2 - 0.2 * random.random::<f64>().ln(), false);
+            });
+            limit.report().factor
+        };
+        let factors = [0.05, 0.01, 0.001].map(factor);
+        assert!(factors.is_sorted() && factors[2] > 1.3 * factors[1], "{factors:?}");
     }
 
     #[test]

@@ -73,6 +73,7 @@ impl Workshop {
             calibrate: keys.calibration_length(),
             cadence: keys.cadence.or(stocked.map(|stocked| stocked.kind.cadence)),
             delays: self.config.delays,
+            false_alarms_per_day: self.config.false_alarms_per_day,
             running: keys.running.or_else(|| stocked.and_then(|stocked| stocked.kind.running())),
             maintenance: self.config.maintenance.clone(),
         }

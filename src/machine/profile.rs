@@ -25,6 +25,8 @@ pub struct Profile {
     /// The expected time between two samples; `None`: learned while calibrating.
     pub cadence: Option<Duration>,
     pub delays: Delays,
+    /// False alarms that its people put up with; `None`: one sound row in a hundred may lie above the limit.
+    pub false_alarms_per_day: Option<f64>,
     /// How its own telemetry tells whether it runs; `None`: it is taken to run always.
     pub running: Option<RunningRule>,
     /// When it is not to alarm because somebody works on it.
@@ -72,6 +74,7 @@ impl Profile {
             calibrate,
             cadence: None,
             delays: Delays::default(),
+            false_alarms_per_day: None,
             running: None,
             maintenance: Arc::default(),
         }
@@ -98,9 +101,13 @@ impl Profile {
         }
     }
 
-    pub(super) fn detector(&self, calibration: Calibration) -> Result<Detector, InferenceError> {
+    pub(super) fn detector(&self, calibration: Calibration, cadence: Duration) -> Result<Detector, InferenceError> {
         let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
-        Ok(Detector::new(calibration, denoiser))
+        let detector = Detector::new(calibration, denoiser);
+        Ok(match self.false_alarms_per_day {
+            Some(alarms) => detector.with_nominal_rate(alarms * ROWS_OF_A_FALSE_ALARM * cadence.as_secs_f64() / DAY),
+            None => detector,
+        })
     }
 
     pub(super) fn alarm_settings(&self, cadence: Duration) -> AlarmSettings {
@@ -122,3 +129,8 @@ impl Profile {
         }
     }
 }
+
+/// An alarm that no fault has raised lasts about so long: on-delay, off-delay, and what the charts remember.
+const ROWS_OF_A_FALSE_ALARM: f64 = 60.0;
+/// In seconds.
+const DAY: f64 = 86_400.0;

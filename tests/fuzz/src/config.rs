@@ -30,6 +30,7 @@ fn machine_of(config: &Config, name: &Name) {
         calibrate: keys.calibration_length(),
         cadence: keys.cadence,
         delays: config.delays,
+        false_alarms_per_day: config.false_alarms_per_day,
         running: keys.running,
         maintenance: config.maintenance.clone(),
         ..bench::universal()
