@@ -468,11 +468,11 @@ impl Machine {
                 },
             );
         }
-        match self.sensors.deficiency(names) {
-            Some(deficiency) => self.alarm.report(Some(deficiency), now.utc),
-            None if self.sensors.are_sound(detector.scored()) => self.alarm.report(None, now.utc),
-            // After a restart it is not known yet.
-            None => None,
+        match (self.sensors.are_deficient(), self.alarm.deficiency().is_some()) {
+            (true, false) => self.alarm.report(self.sensors.deficiency(names), now.utc),
+            // After a restart it is not known at once.
+            (false, true) if self.sensors.are_sound(detector.scored()) => self.alarm.report(None, now.utc),
+            _ => None,
         }
     }
 
@@ -533,7 +533,7 @@ impl Machine {
     fn refresh(&mut self) -> Option<Announcement> {
         self.since_told += 1;
         let open = matches!(self.alarm.state(), State::Unacknowledged | State::Acknowledged);
-        if !open || self.since_told < LOOK_AGAIN {
+        if !open || !self.alarm.condition_holds() || self.since_told < LOOK_AGAIN {
             return None;
         }
         self.since_told = 0;

