@@ -4,14 +4,21 @@
 //! its test vectors reproduced. This room knows neither telemetry nor alarms.
 
 mod denoiser;
+mod engine;
 mod manifest;
 mod network;
 mod package;
+mod pulse;
+mod reference;
+mod ring;
 mod shipped;
+#[cfg(test)]
+mod sketch;
 mod vectors;
 mod window;
 
 pub use denoiser::{Denoiser, InferenceError};
+pub use engine::{EngineKind, TurnedDown};
 pub use manifest::{ChannelContract, Contract, Manifest, Training};
 pub use package::{Model, PackageError, PackageFiles};
 pub use shipped::{Shipped, shipped, shipped_names};
