@@ -14,6 +14,7 @@ use crate::advisory::{MachineFacts, Recommendation};
 use crate::detection::{Contribution, Part};
 use crate::gateway::StockedKind;
 use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
+use crate::models::{Model, TurnedDown};
 use crate::publication::show_stamp;
 use crate::recording::{Recording, Row};
 
@@ -172,6 +173,24 @@ struct Episode {
 struct PartOn {
     name: &'static str,
     why: &'static str,
+    /// How the network runs, of the part that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'static str>,
+    /// The faster engines that it does not run on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    turned_down: Vec<TurnedDown>,
+}
+
+impl PartOn {
+    fn new(name: &'static str, model: Option<&Model>) -> Self {
+        let model = model.filter(|_| name == NETWORK_PART);
+        Self {
+            name,
+            why: why(name),
+            engine: model.map(|model| model.engine().name()),
+            turned_down: model.map(|model| model.turned_down().to_vec()).unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -221,7 +240,8 @@ impl Summary {
         self.left_out = recording.columns().left_out.clone();
         self.model = Some(feed.machine().profile().identity());
         self.nominal_false_alarm_rate = NOMINAL;
-        self.parts = feed.machine().parts().into_iter().map(|name| PartOn { name, why: why(name) }).collect();
+        let model = feed.machine().profile().model.as_deref();
+        self.parts = feed.machine().parts().into_iter().map(|name| PartOn::new(name, model)).collect();
     }
 
     fn print(&self) {
@@ -274,7 +294,7 @@ fn label(row: &Row) -> String {
 
 fn why(part: &str) -> &'static str {
     match part {
-        "residual_mewma" => "the kind's network tells what to expect at each point of the load cycle",
+        NETWORK_PART => "the kind's network tells what to expect at each point of the load cycle",
         _ => "always on: the channels' own levels and relations",
     }
 }
@@ -309,3 +329,5 @@ impl Drop for Progress {
 
 /// The quantile that the limits are set from.
 const NOMINAL: f64 = 0.01;
+/// The part of the score that a network has.
+const NETWORK_PART: &str = "residual_mewma";

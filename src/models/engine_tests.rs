@@ -6,6 +6,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::models::network::network;
 use crate::models::sketch::{Kernel, Sketch, float, int, ints};
+use crate::models::{Model, PackageFiles, shipped};
 
 /// A graph with its contract.
 struct Case {
@@ -371,6 +372,18 @@ fn what_one_engine_remembers_another_one_takes_up() {
     let both =
         [&mut ring, &mut window].map(|it| it.push(&[0.5; 4]).expect("it was proved").expect("it is full").to_vec());
     assert!(both[0].iter().zip(&both[1]).all(|(one, other)| (one - other).abs() <= SAME));
+}
+
+/// Ten thousand of them stay within the caches and the memory of a small gateway.
+#[test]
+fn a_machine_of_the_rig_keeps_less_than_eleven_kibibytes() {
+    let package = shipped("hydraulic-dae").expect("it comes with the binary");
+    let contract = Model::load(&package, false).expect("it is sound").manifest().contract.clone();
+    let onnx = package.read("denoiser.onnx", u64::MAX).expect("it was read a moment ago");
+    let chosen = Case { onnx, contract }.choose(EngineKind::Ring);
+    assert!(chosen.difference() <= SAME, "{:e}", chosen.difference());
+    let Engine::Ring(program) = &chosen.engine else { panic!("it does not run on the ring: {}", chosen.why()) };
+    assert!(size_of::<f32>() * program.values() < 11 * 1024, "{} values", program.values());
 }
 
 #[derive(Clone, Debug)]

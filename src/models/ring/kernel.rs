@@ -74,9 +74,11 @@ fn convolve<S: Simd>(simd: S, program: &Program, it: &Convolution, layers: &mut 
         let tile = Newest { first: newest.first + done * WIDTH, ..newest };
         // So many sums run beside each other that none waits for the one before, and no more than there are registers.
         let rows = tile_rows(newest.rows - done);
-        constants = match rows {
-            4 => tile_of::<S, 4, 1>(simd, taps, constants, layers, tile),
-            2 => tile_of::<S, 2, 2>(simd, taps, constants, layers, tile),
+        constants = match (rows, S::f32s::LEN) {
+            (4, _) => tile_of::<S, 4, 1>(simd, taps, constants, layers, tile),
+            (2, 4) => tile_of::<S, 2, 1>(simd, taps, constants, layers, tile),
+            (2, _) => tile_of::<S, 2, 2>(simd, taps, constants, layers, tile),
+            (_, 4) => tile_of::<S, 1, 2>(simd, taps, constants, layers, tile),
             _ => tile_of::<S, 1, 4>(simd, taps, constants, layers, tile),
         };
         done += rows;

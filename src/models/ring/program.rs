@@ -95,7 +95,7 @@ pub(super) enum Combine {
 
 impl Program {
     /// Values that one machine keeps.
-    pub(super) fn values(&self) -> usize {
+    pub fn values(&self) -> usize {
         self.values
     }
 
