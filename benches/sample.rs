@@ -15,7 +15,7 @@ use criterion::{
 
 use wheeltapper::acquisition::{Name, Rejection, Sink, decode_json};
 use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, Detector, Role};
+use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, Role};
 use wheeltapper::machine::Profile;
 use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits};
 use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
@@ -96,7 +96,7 @@ fn detection(criterion: &mut Criterion) {
         let mut detector = Detector::new(Calibration::fit(&rows, &profiles, None).expect("they vary"), None);
         let mut rows = rows.iter().cycle();
         group.bench_function(format!("{channels} channels"), |bencher| {
-            bencher.iter(|| detector.observe(rows.next().expect("it has no end"), false));
+            bencher.iter(|| detector.observe(rows.next().expect("it has no end"), Circumstances::default()));
         });
     }
 }

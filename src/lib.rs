@@ -29,6 +29,7 @@
 //! | [`clock`], [`notation`] | both clocks as one value; how durations, sizes, hashes and TOML are written |
 //! | [`recording`] | delimited files of telemetry, read row by row |
 //! | [`outbox`], [`checkpoint`] | what must survive a power cut, each format described beside its code |
+//! | [`history`] | what people found at their machines, in a file that anyone may read |
 //! | [`transport`] | rumqttc and its traps behind one door |
 //! | [`generation`] | synthetic telemetry |
 //! | [`gateway`] | the daemon: wiring only |
@@ -46,6 +47,7 @@ pub mod config;
 pub mod detection;
 pub mod gateway;
 pub mod generation;
+pub mod history;
 pub mod machine;
 pub mod manipulation;
 pub mod models;

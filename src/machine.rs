@@ -17,7 +17,9 @@ use crate::advisory::Recommendation;
 use crate::alarm::{Action, Alarm, AlarmMemory, Excuse, Operation, Refusal, Standing, State, Suppression, Transition};
 use crate::assessment::{Diagnosis, diagnose};
 use crate::clock::Now;
-use crate::detection::{Calibration, CalibrationError, Contribution, Detector, DetectorMemory};
+use crate::detection::{
+    Calibration, CalibrationError, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, Stage,
+};
 use crate::manipulation::{Fault, Sample};
 use crate::models::InferenceError;
 
@@ -53,7 +55,7 @@ pub struct Memory {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 enum PhaseMemory {
     Learning(Learner),
-    Scoring(DetectorMemory),
+    Scoring(Box<DetectorMemory>),
 }
 
 /// One machine.
@@ -167,7 +169,9 @@ impl Machine {
 
     /// Goes on with the alarm as its newest transition left it before a restart, and with what was said about it.
     pub fn resume(&mut self, standing: Standing, told: Told) {
+        let since = standing.sample_time;
         self.alarm.resume(standing);
+        self.operation = Operation::resumed(self.alarm.suppression().excuse, since);
         self.told = Some(told);
     }
 
@@ -177,7 +181,7 @@ impl Machine {
         let phase = match &self.phase {
             Phase::Learning(learner) if learner.rows.len() > MOST_ROWS_CARRIED => None,
             Phase::Learning(learner) => Some(PhaseMemory::Learning(learner.clone())),
-            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(detector.memory())),
+            Phase::Scoring(detector) => Some(PhaseMemory::Scoring(Box::new(detector.memory()))),
         };
         Memory {
             fingerprint: self.profile.fingerprint(),
@@ -203,7 +207,10 @@ impl Machine {
             (Phase::Scoring(detector), Some(PhaseMemory::Scoring(memory))) => detector.recall(&memory),
             _ => return,
         }
-        self.operation = memory.operation;
+        // The alarm may have told since that the machine has stopped or started.
+        if self.operation.excuse().is_none() || memory.operation.excuse() == self.operation.excuse() {
+            self.operation = memory.operation;
+        }
         self.interrupted = memory.interrupted;
         self.held = memory.held;
         self.newest = memory.newest;
@@ -248,6 +255,7 @@ impl Machine {
         let late = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
         let gap = std::mem::take(&mut self.interrupted) || late;
         self.newest = Some(sample.time);
+        let stage = if self.alarm.holds() || excuse.is_some() { Stage::Episode } else { Stage::Sound };
         match &mut self.phase {
             // Nor does one that somebody works on.
             Phase::Learning(_) if excuse.is_some() => {}
@@ -262,14 +270,18 @@ impl Machine {
                     }
                 }
             }
-            Phase::Scoring(detector) => match detector.observe(&self.filled, gap) {
+            Phase::Scoring(detector) => match detector.observe(&self.filled, Circumstances { gap, stage }) {
                 Ok(judgement) => {
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
                     observation.fault = fault.or(judgement.fault);
                     if let Some(score) = judgement.score {
                         let transition = self.alarm.observe(score, sample.time, now.utc);
-                        let announcement = transition.map(|transition| self.announce_anew(transition));
+                        let announcement = transition.map(|transition| match transition.state {
+                            State::Unacknowledged | State::Acknowledged => self.announce_anew(transition),
+                            // Of a machine that is sound again there is nothing new to be said.
+                            _ => self.announce(transition),
+                        });
                         observation.announcements.extend(announcement);
                         observation.holds = self.alarms();
                         if observation.announcements.is_empty() {
@@ -342,6 +354,23 @@ impl Machine {
         match &self.phase {
             Phase::Learning(_) => Vec::new(),
             Phase::Scoring(detector) => detector.parts(),
+        }
+    }
+
+    /// What each part of the score made of the newest sample, on the scale of the score; nothing while learning.
+    pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let detector = match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector),
+        };
+        detector.into_iter().flat_map(|detector| detector.part_scores())
+    }
+
+    /// Where the limit stands; none while learning.
+    pub fn limit(&self) -> Option<LimitReport> {
+        match &self.phase {
+            Phase::Learning(_) => None,
+            Phase::Scoring(detector) => Some(detector.limit()),
         }
     }
 
@@ -422,7 +451,7 @@ impl Machine {
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration)?;
         for row in &rows {
-            detector.observe(row, false)?;
+            detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
         self.cadence = cadence;

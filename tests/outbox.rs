@@ -141,7 +141,7 @@ fn after_a_restart_every_machine_has_its_seq_and_its_newest_state_back() {
     assert_eq!((newest.seq, newest.state), (2, Some(&state(1))));
     assert_eq!((outbox.seq("busy"), outbox.seq("unknown")), (200, 0));
     assert_eq!(outbox.newest_states().count(), 2);
-    outbox.reannounce(0);
+    outbox.reannounce(0, Timestamp::MIN);
     let announced: Vec<_> = drain(&mut outbox).into_iter().map(|entry| entry.publication).collect();
     assert_eq!(announced, [state(1), state(200)]);
 }
@@ -165,7 +165,7 @@ fn the_kept_tail_is_replayed_from_any_seq() {
     );
     let seqs = |stream| outbox.replay(stream, 0).map(|entry| entry.seq).min();
     assert_eq!((seqs("a"), seqs("b")), (Some(26), Some(26)), "ten transitions are kept, over all streams");
-    outbox.reannounce(4);
+    outbox.reannounce(4, Timestamp::MIN);
     let again: Vec<_> =
         drain(&mut outbox).into_iter().map(|entry| (entry.stream, entry.seq, entry.publication)).collect();
     let b = |seq| ("b".to_owned(), seq, event(seq));

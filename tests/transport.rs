@@ -515,7 +515,7 @@ async fn a_real_broker_that_is_stopped_killed_and_restarted_costs_no_transition(
             announce_at.retain(|at| {
                 let due = Instant::now() >= *at;
                 if due {
-                    outbox.reannounce(1_000);
+                    outbox.reannounce(1_000, jiff::Timestamp::MIN);
                 }
                 !due
             });

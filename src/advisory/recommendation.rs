@@ -14,6 +14,14 @@ pub struct Recommendation {
     pub sources: Vec<Source>,
 }
 
+impl Recommendation {
+    /// What to check first, without the marks of its sources.
+    pub fn first_check(&self) -> Option<&str> {
+        let (_, check) = self.text.split_once(FIRST_CHECK)?;
+        Some(check.split(" [").next().unwrap_or(check))
+    }
+}
+
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Step {
@@ -42,3 +50,6 @@ pub struct Source {
     /// Of the quoted excerpt; `None` where the source is cited, not quoted.
     pub excerpt_sha256: Option<String>,
 }
+
+/// Begins the sentence that names it.
+pub(super) const FIRST_CHECK: &str = "First check: ";

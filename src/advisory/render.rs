@@ -4,7 +4,7 @@ use minijinja::value::Serde;
 use super::citation::{Bibliography, Citation, Payload, Pointer};
 use super::lockout::Lockout;
 use super::playbook::{Class, Place, Playbook};
-use super::recommendation::{Part, Recommendation, Source, Step};
+use super::recommendation::{FIRST_CHECK, Part, Recommendation, Source, Step};
 use super::sentence::Sentence;
 use super::templates::Templates;
 use super::view::View;
@@ -88,7 +88,7 @@ impl Writer<'_> {
         let playbook = self.playbook;
         let mut observations = playbook.steps.iter().filter(|step| step.class == Class::Observe);
         let check = observations.find_map(|step| self.write_step(&step.sentence))?;
-        Some(Written { text: format!("First check: {}", check.text), ids: check.ids })
+        Some(Written { text: format!("{FIRST_CHECK}{}", check.text), ids: check.ids })
     }
 
     fn steps(&mut self) -> Vec<Step> {

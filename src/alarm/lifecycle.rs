@@ -340,15 +340,9 @@ impl Alarm {
         if until <= now || until.duration_since(now) > LONGEST_SHELF_LIFE {
             return Err(Refusal::ShelfLife);
         }
-        let standing = self.standing.as_ref();
-        if standing.is_some_and(|standing| standing.state == State::Shelved && standing.shelved_until == Some(until)) {
-            return Ok(None);
-        }
-        if self.state() == State::Shelved {
+        if let Some(standing) = self.standing.as_mut().filter(|standing| standing.state == State::Shelved) {
             // Another end is no change of state, so it is no transition: it shows with the next one.
-            if let Some(standing) = &mut self.standing {
-                standing.shelved_until = Some(until);
-            }
+            standing.shelved_until = Some(until);
             return Ok(None);
         }
         let change = self.as_it_stands(State::Shelved, Some(action), now);
@@ -372,7 +366,8 @@ impl Alarm {
     /// From shelf or suppression to where the condition says.
     fn come_back(&mut self, action: Option<&Action>, now: Timestamp) -> Transition {
         let acknowledged = self.standing.as_ref().is_some_and(|standing| standing.acknowledged);
-        let state = match (self.holds(), acknowledged) {
+        let latched = self.settings.latch && !acknowledged;
+        let state = match (self.holds() || latched, acknowledged) {
             // From the shelf, while the machine is not to alarm.
             (true, _) if self.suppression.is_on() => State::Suppressed,
             (true, true) => State::Acknowledged,

@@ -190,7 +190,9 @@ fn a_latched_alarm_waits_for_a_person_whatever_its_condition_does() {
     let settings = AlarmSettings { latch: true, ..AlarmSettings::default() };
     let mut alarm = Alarm::new(Name::parse("press-01").unwrap(), settings);
     feed(&mut alarm, 2.0, 0..10);
-    assert!(feed(&mut alarm, 0.1, 10..60).is_empty());
+    assert!(feed(&mut alarm, 0.1, 10..50).is_empty());
+    alarm.act(&shelve(5), time(50)).unwrap();
+    assert_eq!(alarm.pass_time(time(55)).map(|back| back.state), Some(State::Unacknowledged), "from the shelf too");
     assert_eq!(alarm.act(&ack(None), time(60)).unwrap().map(|t| t.state), Some(State::Normal));
 }
 

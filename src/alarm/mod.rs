@@ -1,6 +1,7 @@
-//! State detection (ISO 13374 SD): scores and commands come in, transitions of an ISA-18.2 life cycle go out.
+//! State detection (ISO 13374 SD): scores, commands and what excuses a machine come in, transitions of an ISA-18.2 life
+//! cycle go out, with the measures of how they do as a system ([`Performance`]).
 //!
-//! This room knows neither MQTT nor text, and no clock but the one that it is handed.
+//! This room knows neither MQTT nor payloads, and no clock but the one that it is handed.
 
 mod condition;
 mod lifecycle;

@@ -37,6 +37,15 @@ pub struct MaintenanceWindow {
 }
 
 impl Operation {
+    /// As an alarm tells it that was excused since this time.
+    pub fn resumed(excuse: Option<Excuse>, since: Timestamp) -> Self {
+        match excuse {
+            Some(Excuse::Stopped) => Self { running_since: None, was_stopped: true },
+            Some(Excuse::Starting) => Self { running_since: Some(since), was_stopped: true },
+            Some(Excuse::Maintenance) | None => Self::default(),
+        }
+    }
+
     /// Takes the newest value of the rule's channel; one that is missing changes nothing.
     pub fn observe(&mut self, rule: &RunningRule, value: f64, time: Timestamp) -> Option<Excuse> {
         if !value.is_nan() {

@@ -16,9 +16,8 @@ use crate::clock::Now;
 #[derive(Clone, Debug, Default)]
 pub struct Performance {
     machines: BTreeMap<Name, Counted>,
-    /// Annunciations of the last hour.
+    /// Annunciations of the last hour; of more than the bound only the newest.
     recent: VecDeque<Duration>,
-    /// More than the bound have come within the hour; only the newest are kept.
     annunciations: u64,
     chatters: u64,
     unannounced: u64,
@@ -72,7 +71,7 @@ pub struct Report {
     pub time_in_flood: f64,
     /// Open for longer than a day, and not on the shelf.
     pub stale: Vec<Name>,
-    /// Machines that chattered within the last hour, the worst first.
+    /// Machines that have chattered, the worst first.
     pub chattering: Vec<(Name, u64)>,
     /// Machines with the most annunciations, the worst first.
     pub top: Vec<(Name, u64)>,
@@ -192,7 +191,8 @@ impl Counted {
         }
         // There is room: a full deque has just made some.
         let _ = self.newest.push_back(now);
-        let chatters = self.newest.is_full() && self.newest.front().is_some_and(|first| now - *first < MINUTE);
+        let chatters =
+            self.newest.is_full() && self.newest.front().is_some_and(|first| now.saturating_sub(*first) < MINUTE);
         self.chatters += u64::from(chatters);
         chatters
     }

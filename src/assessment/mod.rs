@@ -6,6 +6,8 @@
 
 mod diagnosis;
 mod symptoms;
+mod verdict;
 
 pub use diagnosis::{Diagnosis, FaultProbability, diagnose};
 pub use symptoms::{FaultSymptoms, Signature, Symptom, SymptomTable};
+pub use verdict::{Verdict, VerdictError};

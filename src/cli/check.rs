@@ -25,17 +25,16 @@ impl Check {
         if config.state_dir.exists() && !config.state_dir.is_dir() {
             return Err(config.wrong(("", 0), "state_dir", "is no folder").into());
         }
-        if let Some(path) = &config.mqtt.password_file {
-            surroundings::password(path)?;
-        }
+        surroundings::access(&config)?;
+        let warnings = surroundings::exposed(&config);
         print(&match self.json {
-            true => as_json(&config, &stock).to_string(),
-            false => as_text(&config, &stock),
+            true => as_json(&config, &stock, &warnings).to_string(),
+            false => as_text(&config, &stock, &warnings),
         })
     }
 }
 
-fn as_json(config: &Config, stock: &Stock) -> serde_json::Value {
+fn as_json(config: &Config, stock: &Stock, warnings: &[String]) -> serde_json::Value {
     let kinds = stock.kinds.iter().map(|(name, stocked)| {
         let model = stocked.model.as_ref().map(|model| {
             let manifest = model.manifest();
@@ -57,11 +56,12 @@ fn as_json(config: &Config, stock: &Stock) -> serde_json::Value {
         "machines": config.machines.iter().map(|(name, _)| name).collect::<Vec<_>>(),
         "kinds": kinds.collect::<serde_json::Map<_, _>>(),
         "playbooks": stock.library.playbooks().len(),
+        "warnings": warnings,
         "config_sha256": config.sha256,
     })
 }
 
-fn as_text(config: &Config, stock: &Stock) -> String {
+fn as_text(config: &Config, stock: &Stock, warnings: &[String]) -> String {
     let mut lines = vec![format!("gateway {} at the broker {}:{}", config.gateway, config.mqtt.host, config.mqtt.port)];
     for input in &config.inputs {
         lines.push(format!("  listens to {} as {:?}", input.pattern.filter(), input.format));
@@ -81,6 +81,7 @@ fn as_text(config: &Config, stock: &Stock) -> String {
         }
     }
     lines.push(format!("  {} playbooks render", stock.library.playbooks().len()));
+    lines.extend(warnings.iter().map(|warning| format!("  warning: {warning}")));
     lines.push("ok".to_owned());
     lines.join("\n")
 }

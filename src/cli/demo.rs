@@ -6,14 +6,15 @@ use std::time::{Duration, Instant};
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
 use serde_json::{Map, Number, Value};
 
+use super::broker::BrokerUrl;
 use super::demo_view::DemoView;
 use super::outcome::{Failure, Outcome};
-use super::publisher::{BrokerUrl, Publisher};
+use super::publisher::Publisher;
 use super::surroundings::{self, Signals};
 use crate::config::Config;
-use crate::gateway::{Daemon, Workshop};
+use crate::gateway::{Access, Daemon, Workshop};
 use crate::generation::{Condition, Rig};
-use crate::transport::{Link, LinkOptions, Qos};
+use crate::transport::{Link, Qos};
 
 /// Shows everything at once on this machine, with nothing installed
 #[derive(Debug, clap::Args)]
@@ -38,13 +39,14 @@ impl Demo {
         say!("To watch with your own tools:  mosquitto_sub -h 127.0.0.1 -p {port} -v -t 'wheeltapper/#'\n");
         surroundings::runtime()?.block_on(async {
             let mut signals = Signals::new().map_err(Failure::failed)?;
-            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), None).map_err(Failure::failed)?;
-            let broker = BrokerUrl { host: LOOPBACK.to_string(), port };
-            let mut watching = LinkOptions::new(broker.host.clone(), port, "wheeltapper-demo-view");
+            let daemon = Daemon::start(config.clone(), Workshop::new(&config, stock), Access::default())
+                .map_err(Failure::failed)?;
+            let broker = BrokerUrl { user: None, host: LOOPBACK.to_string(), port };
+            let mut watching = broker.options("demo-view", None);
             watching.subscriptions = vec![("wheeltapper/v1/demo/#".to_owned(), Qos::AtLeastOnce)];
             let (_watcher, events) = Link::start(watching).map_err(Failure::failed)?;
             let mut view = DemoView::new(events);
-            let publisher = Publisher::connect(&broker, "demo").await?;
+            let publisher = Publisher::connect(broker.options("demo", None)).await?;
             let end = async {
                 match self.seconds {
                     Some(seconds) => tokio::time::sleep(Duration::from_secs(seconds)).await,

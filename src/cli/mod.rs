@@ -1,4 +1,5 @@
-//! The command line: arguments come in, a printed answer and an exit code go out, one file a command.
+//! The command line: arguments come in, a printed answer and an exit code go out, one file a command; orders to an
+//! alarm share one.
 //!
 //! Each command reads its arguments, makes its one call into the house, and prints. No command computes a score, moves an
 //! alarm or knows a payload.
@@ -12,12 +13,21 @@ macro_rules! say {
     }};
 }
 
+mod alarm_list;
+mod alarms;
+mod broker;
 mod calibrate;
 mod check;
+mod console;
 #[cfg(feature = "demo")]
 mod demo;
 #[cfg(feature = "demo")]
 mod demo_view;
+mod doctor;
+mod doctor_broker;
+mod doctor_host;
+mod finding;
+mod orders;
 mod outcome;
 mod publisher;
 mod recordings;
@@ -50,12 +60,26 @@ enum Verb {
     Run(run::Run),
     /// Validates everything that a run needs, without running
     Check(check::Check),
+    /// Tries the live surroundings of a gateway and says what to do about each finding
+    Doctor(doctor::Doctor),
     /// Scores a recording of any machine, each row from the rows up to it
     Score(score::Score),
     /// Learns from a recording what is normal for a machine, for `run` to use
     Calibrate(calibrate::Calibrate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+    /// Lists a gateway's alarms, what is open and most urgent first
+    Alarms(alarms::Alarms),
+    /// Acknowledges a machine's open alarm
+    Ack(orders::Ack),
+    /// Takes an open alarm from view for a while; it comes back by itself
+    Shelve(orders::Shelve),
+    /// Takes an alarm from the shelf before its time
+    Unshelve(orders::Unshelve),
+    /// Keeps a machine from alarming at all, or lets it alarm again
+    Suppress(orders::Suppress),
+    /// Tells what was found at the machine after an alarm
+    Feedback(orders::Feedback),
 }
 
 /// Answers a command line that was not understood, or one that asks for help or the version.
@@ -84,9 +108,16 @@ impl Command {
             Verb::Demo(demo) => demo.run(),
             Verb::Run(run) => run.run(),
             Verb::Check(check) => check.run(),
+            Verb::Doctor(doctor) => doctor.run(),
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Replay(replay) => replay.run(),
+            Verb::Alarms(alarms) => alarms.run(),
+            Verb::Ack(ack) => ack.run(),
+            Verb::Shelve(shelve) => shelve.run(),
+            Verb::Unshelve(unshelve) => unshelve.run(),
+            Verb::Suppress(suppress) => suppress.run(),
+            Verb::Feedback(feedback) => feedback.run(),
         };
         outcome::exit_code(outcome)
     }

@@ -46,12 +46,16 @@ impl From<TomlError> for Failure {
 
 /// Prints a result. Whoever does not want to read on, as `head` does, is no failure; a full disk is.
 pub(super) fn print(text: &str) -> Outcome {
+    print_on(text).map(|_| ())
+}
+
+/// Prints one of many results; false when nobody reads on.
+pub(super) fn print_on(text: &str) -> Result<bool, Failure> {
     let mut output = io::stdout().lock();
     match writeln!(output, "{text}").and_then(|()| output.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Failure::failed(format_args!("cannot print the result: {error}")))
-        }
-        _ => Ok(()),
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+        Err(error) => Err(Failure::failed(format_args!("cannot print the result: {error}"))),
     }
 }
 

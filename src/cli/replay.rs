@@ -3,8 +3,9 @@ use std::time::Duration;
 
 use serde_json::{Map, Number, Value};
 
+use super::broker::BrokerUrl;
 use super::outcome::{Failure, Outcome};
-use super::publisher::{BrokerUrl, Publisher};
+use super::publisher::Publisher;
 use super::recordings::ReadArgs;
 use super::surroundings;
 use crate::acquisition::Name;
@@ -21,8 +22,11 @@ pub(super) struct Replay {
     #[arg(value_name = "IN")]
     input: PathBuf,
     /// The broker
-    #[arg(long, value_name = "mqtt://HOST[:PORT]")]
+    #[arg(long, value_name = "mqtt://[USER@]HOST[:PORT]")]
     publish: BrokerUrl,
+    /// The file with the password of the broker's user
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
     /// The topic; {machine} in it stands for --machine
     #[arg(long)]
     topic: String,
@@ -60,8 +64,9 @@ impl Replay {
                 eprintln!("wheeltapper: a gateway will not take the channel {channel:?}: {error}");
             }
         }
+        let password = self.password_file.as_deref().map(surroundings::password_in).transpose()?;
         surroundings::runtime()?.block_on(async {
-            let mut publisher = Publisher::connect(&self.publish, "replay").await?;
+            let mut publisher = Publisher::connect(self.publish.options("replay", password)).await?;
             let (mut played, mut before) = (0u64, None);
             while let Some(row) = recording.next_row().map_err(Failure::failed)? {
                 publisher.pause(self.pause(row, &mut before)).await?;

@@ -5,7 +5,7 @@ use tracing::error;
 use super::outcome::{Failure, Outcome};
 use super::surroundings::{self, Signals, Told};
 use crate::config::Config;
-use crate::gateway::{Daemon, Workshop, tell_ready, tell_reloading};
+use crate::gateway::{Access, Daemon, Workshop, tell_ready, tell_reloading};
 
 /// Runs the daemon; SIGHUP makes it take over a changed configuration, SIGTERM ends it
 #[derive(Debug, clap::Args)]
@@ -22,18 +22,22 @@ pub(super) struct Run {
 impl Run {
     pub fn run(self) -> Outcome {
         surroundings::log(self.log_json);
-        let Order { config, workshop, password } = self.order()?;
+        let Order { config, workshop, access } = self.order()?;
         let runtime = surroundings::runtime()?;
         runtime.block_on(async {
             // Before the start: a reload that comes too early must not end the process.
             let mut signals = Signals::new().map_err(Failure::failed)?;
-            let mut daemon = Daemon::start(config, workshop, password).map_err(Failure::failed)?;
+            let mut daemon = Daemon::start(config, workshop, access).map_err(Failure::failed)?;
             while signals.next().await == Told::Reload {
                 tell_reloading();
-                if let Err(failure) = self.reload(&mut daemon).await {
-                    error!("{failure}");
-                }
-                tell_ready("reloaded");
+                let status = match self.reload(&mut daemon).await {
+                    Ok(()) => "took over the changed configuration",
+                    Err(failure) => {
+                        error!("{failure}");
+                        "refused the changed configuration and goes on with the one before"
+                    }
+                };
+                tell_ready(status);
             }
             daemon.stop().await;
             Ok(())
@@ -44,19 +48,19 @@ impl Run {
     fn order(&self) -> Result<Order, Failure> {
         let config = surroundings::config(&self.config)?;
         let stock = surroundings::stock(&config)?;
-        let password = config.mqtt.password_file.as_deref().map(surroundings::password).transpose()?;
+        let access = surroundings::access(&config)?;
         let workshop = Workshop::new(&config, stock);
-        Ok(Order { config, workshop, password })
+        Ok(Order { config, workshop, access })
     }
 
     async fn reload(&self, daemon: &mut Daemon) -> Outcome {
-        let Order { config, workshop, password } = self.order()?;
-        daemon.reload(config, workshop, password).await.map_err(Failure::failed)
+        let Order { config, workshop, access } = self.order()?;
+        daemon.reload(config, workshop, access).await.map_err(Failure::failed)
     }
 }
 
 struct Order {
     config: Config,
     workshop: Workshop,
-    password: Option<String>,
+    access: Access,
 }

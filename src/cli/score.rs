@@ -11,7 +11,7 @@ use super::score_plot::ScorePlot;
 use super::surroundings::Shelves;
 use crate::acquisition::Name;
 use crate::advisory::{MachineFacts, Recommendation};
-use crate::detection::{Contribution, Part};
+use crate::detection::{Contribution, CycleReport, Part};
 use crate::gateway::StockedKind;
 use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
 use crate::models::{Model, TurnedDown};
@@ -153,6 +153,12 @@ struct Summary {
     channels: Vec<ChannelPart>,
     /// The share of sound rows above the limit that the limit was set for, before on-delay and drift.
     nominal_false_alarm_rate: f64,
+    /// The share of the scored rows that lay above it, faults included.
+    realised_rate: Option<f64>,
+    /// Times the limit that the calibration gave: where it has come to by learning.
+    limit_factor: Option<f64>,
+    /// The load cycle that the calibration's rows told of.
+    cycle: Option<CycleReport>,
     #[serde(skip)]
     open: bool,
 }
@@ -231,6 +237,7 @@ impl Summary {
 
     fn calibrated(&mut self, fitted: &Fitted) {
         self.calibrated_on = fitted.calibration.rows();
+        self.cycle = fitted.calibration.cycle();
         let parts = fitted.calibration.parts();
         self.channels = parts.map(|(name, part)| ChannelPart { name: name.to_string(), part }).collect();
     }
@@ -239,7 +246,11 @@ impl Summary {
         self.unreadable_cells = recording.unreadable();
         self.left_out = recording.columns().left_out.clone();
         self.model = Some(feed.machine().profile().identity());
-        self.nominal_false_alarm_rate = NOMINAL;
+        if let Some(limit) = feed.machine().limit() {
+            self.nominal_false_alarm_rate = limit.nominal_rate;
+            self.realised_rate = limit.realised_rate;
+            self.limit_factor = Some(limit.factor);
+        }
         let model = feed.machine().profile().model.as_deref();
         self.parts = feed.machine().parts().into_iter().map(|name| PartOn::new(name, model)).collect();
     }
@@ -295,6 +306,8 @@ fn label(row: &Row) -> String {
 fn why(part: &str) -> &'static str {
     match part {
         NETWORK_PART => "the kind's network tells what to expect at each point of the load cycle",
+        "scatter" => "always on: how much the channels scatter, fast and slowly",
+        "cycle" => "the calibration's rows repeat: what is usual depends on the phase of the load cycle",
         _ => "always on: the channels' own levels and relations",
     }
 }
@@ -327,7 +340,5 @@ impl Drop for Progress {
     }
 }
 
-/// The quantile that the limits are set from.
-const NOMINAL: f64 = 0.01;
 /// The part of the score that a network has.
 const NETWORK_PART: &str = "residual_mewma";

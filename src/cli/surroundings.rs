@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, IsTerminal, Read};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -12,11 +13,12 @@ use tracing_subscriber::filter::LevelFilter;
 
 use crate::acquisition::Name;
 use crate::advisory::{Library, PlaybookError, PlaybookFile};
-use crate::config::{CalibrateKey, Config, Kind, shipped_kind, shipped_kinds};
-use crate::gateway::{Stock, StockedKind};
+use crate::config::{CalibrateKey, Config, Kind, Place, TlsKeys, shipped_kind, shipped_kinds};
+use crate::gateway::{Access, Stock, StockedKind};
 use crate::machine::CalibrationLength;
 use crate::models::{Model, PackageFiles, shipped, shipped_names};
-use crate::notation::{nearest, show_duration};
+use crate::notation::{TomlError, nearest, show_duration};
+use crate::transport::{Credentials, Tls, TlsFiles};
 
 /// Where kinds, models and playbooks are looked for: a folder first, then what the binary brings along.
 pub(super) struct Shelves {
@@ -122,11 +124,57 @@ pub(super) fn config(path: &Path) -> Result<Config, Failure> {
     Ok(Config::parse(&text, &path.display().to_string())?)
 }
 
-/// The password in a file, without the line's end.
-pub(super) fn password(path: &Path) -> Result<String, Failure> {
+/// The password and the certificates for the broker, from their files.
+pub(super) fn access(config: &Config) -> Result<Access, Failure> {
+    let password = config.mqtt.password_file.as_ref().map(|place| password(config, place)).transpose()?;
+    let credentials =
+        config.mqtt.username.clone().map(|username| Credentials { username, password: password.unwrap_or_default() });
+    let Some(keys) = &config.mqtt.tls else { return Ok(Access { credentials, tls: None }) };
+    let table = (TlsKeys::TABLE, 0);
+    let path = |key: &str, place: &Option<Place>| {
+        place.as_ref().map(|place| located(place).map_err(|what| config.wrong(table, key, &what))).transpose()
+    };
+    let files = TlsFiles {
+        ca: path("ca_file", &keys.ca_file)?,
+        own: path("cert_file", &keys.cert_file)?.zip(path("key_file", &keys.key_file)?),
+        server_name: keys.server_name.clone(),
+    };
+    let tls = Tls::load(files).map_err(|error| config.wrong(table, error.key, &error.what))?;
+    Ok(Access { credentials, tls: Some(tls) })
+}
+
+/// Secrets that everybody on this machine can read, each with what to do about it.
+pub(super) fn exposed(config: &Config) -> Vec<String> {
+    let key_file = config.mqtt.tls.as_ref().and_then(|keys| keys.key_file.as_ref());
+    let secrets = [("mqtt.password_file", config.mqtt.password_file.as_ref()), ("mqtt.tls.key_file", key_file)];
+    let readable = secrets.into_iter().filter_map(|(key, place)| {
+        let path = located(place?).ok()?;
+        let mode = fs::metadata(&path).ok()?.permissions().mode();
+        let shown = path.display();
+        (mode & OTHERS_READ != 0)
+            .then(|| format!("{key}: everybody on this machine can read {shown}; run `chmod o= {shown}`"))
+    });
+    readable.collect()
+}
+
+/// The password in a file that the command line names, without the line's end.
+pub(super) fn password_in(path: &Path) -> Result<String, Failure> {
     let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format_args!("mqtt.password_file {}: {error}", path.display())))?;
+        .map_err(|error| Failure::config(format_args!("the password file {}: {error}", path.display())))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// The password in the file that a configuration names.
+fn password(config: &Config, place: &Place) -> Result<String, TomlError> {
+    let wrong = |what: String| config.wrong(("mqtt", 0), "password_file", &what);
+    let path = located(place).map_err(wrong)?;
+    let text = fs::read_to_string(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+fn located(place: &Place) -> Result<PathBuf, String> {
+    let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
+    place.path(credentials.as_deref()).map_err(|what| format!("{place} {what}"))
 }
 
 /// The daemon's log goes to standard error; `RUST_LOG` says how much of it.
@@ -166,7 +214,6 @@ impl Signals {
     }
 
     /// Waits until the process is to stop.
-    #[cfg(feature = "demo")]
     pub async fn stop(&mut self) {
         while self.next().await != Told::Stop {}
     }
@@ -277,3 +324,6 @@ fn playbooks_in(folder: &Path) -> Result<Vec<(String, String)>, Failure> {
     texts.sort();
     Ok(texts)
 }
+
+/// In a file's mode.
+const OTHERS_READ: u32 = 0o004;

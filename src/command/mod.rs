@@ -8,5 +8,5 @@ mod order;
 mod reply;
 
 pub use ledger::Ledger;
-pub use order::{Order, OrderError, Verb, Wish};
+pub use order::{Finding, Order, OrderError, Verb, Wish};
 pub use reply::Reply;

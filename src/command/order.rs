@@ -3,10 +3,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::acquisition::parse_stamp;
 use crate::alarm::{Action, Deed, ShelfLife};
+use crate::assessment::Verdict;
 use crate::notation::parse_duration;
 
 /// What may be asked of a machine: the last level but one of a command's topic.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verb {
     Ack,
@@ -29,10 +30,24 @@ pub struct Order {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Wish {
     Act(Action),
+    /// Keep what was found at the machine.
+    Keep(Finding),
     /// Publish the machine's events again from this `seq` on.
     Replay {
         from_seq: u64,
     },
+}
+
+/// What somebody found at a machine after an alarm.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The command's.
+    pub id: String,
+    pub operator: String,
+    /// The episode that is meant, open or closed; `None`: the open one.
+    pub episode: Option<String>,
+    pub verdict: Verdict,
+    pub comment: Option<String>,
 }
 
 /// A command that could not be read.
@@ -91,7 +106,7 @@ impl Order {
         if body.operator.is_empty() {
             return Err(wrong("`operator` must not be empty".to_owned()));
         }
-        let wish = body.wish(verb).map_err(wrong)?;
+        let wish = body.wish(verb, &id).map_err(wrong)?;
         Ok(Self { id, wish })
     }
 }
@@ -102,6 +117,8 @@ struct Body {
     _id: Option<serde::de::IgnoredAny>,
     operator: String,
     episode: Option<String>,
+    comment: Option<String>,
+    verdict: Option<String>,
     reason: Option<String>,
     duration: Option<String>,
     until: Option<String>,
@@ -110,8 +127,8 @@ struct Body {
 }
 
 impl Body {
-    fn wish(self, verb: Verb) -> Result<Wish, String> {
-        let Self { operator, episode, reason, duration, until, on, from_seq, .. } = self;
+    fn wish(self, verb: Verb, id: &str) -> Result<Wish, String> {
+        let Self { operator, episode, comment, verdict, reason, duration, until, on, from_seq, .. } = self;
         let deed = match verb {
             Verb::Ack => Deed::Acknowledge,
             Verb::Unshelve => Deed::Unshelve,
@@ -125,8 +142,17 @@ impl Body {
                 let from_seq = from_seq.filter(|seq| *seq >= 1).ok_or("`from_seq` is missing: a number from 1")?;
                 return Ok(Wish::Replay { from_seq });
             }
-            Verb::Feedback | Verb::Step => {
-                return Err(format!("this version does not take {} yet", verb.as_str()));
+            Verb::Feedback => {
+                let verdict = verdict.ok_or("`verdict` is missing: say what was found, e.g. \"confirmed\"")?;
+                let verdict = Verdict::parse(&verdict).map_err(|error| format!("`verdict`: {error}"))?;
+                return Ok(Wish::Keep(Finding { id: id.to_owned(), operator, episode, verdict, comment }));
+            }
+            Verb::Step => {
+                return Err(
+                    "this version does not take steps: it guides nobody through them yet; tell what was found \
+                            with `feedback`"
+                        .to_owned(),
+                );
             }
         };
         Ok(Wish::Act(Action { operator, episode, deed }))
@@ -179,6 +205,15 @@ mod tests {
         assert_eq!(deed(Verb::Unshelve, ""), Deed::Unshelve);
         assert_eq!(deed(Verb::Suppress, r#","on":true"#), Deed::Suppress { on: true, reason: None });
         assert_eq!(parse(Verb::Replay, &format!("{{{base},\"from_seq\":12}}")), Ok(Wish::Replay { from_seq: 12 }));
+        let finding = Finding {
+            id: "c-1".to_owned(),
+            operator: "m.ito".to_owned(),
+            episode: Some("e-7".to_owned()),
+            verdict: Verdict::OtherFault("suction_restriction".to_owned()),
+            comment: None,
+        };
+        let more = r#","episode":"e-7","verdict":"other_fault:suction_restriction""#;
+        assert_eq!(parse(Verb::Feedback, &format!("{{{base}{more}}}")), Ok(Wish::Keep(finding)));
     }
 
     #[test]
@@ -195,6 +230,8 @@ mod tests {
             (Verb::Shelve, r#"{"id":"1","operator":"x","reason":"r","until":"noon"}"#, Some("1"), "RFC 3339"),
             (Verb::Suppress, r#"{"id":"1","operator":"x"}"#, Some("1"), "`on`"),
             (Verb::Replay, r#"{"id":"1","operator":"x","from_seq":0}"#, Some("1"), "`from_seq`"),
+            (Verb::Feedback, r#"{"id":"1","operator":"x"}"#, Some("1"), "`verdict` is missing"),
+            (Verb::Feedback, r#"{"id":"1","operator":"x","verdict":"fine"}"#, Some("1"), "no_fault_found"),
             (Verb::Ack, r#"{"id":"1","id":"2","operator":"x"}"#, Some("2"), "duplicate field"),
             (Verb::Step, r#"{"id":"1","operator":"x","n":1}"#, Some("1"), "does not take"),
         ] {

@@ -1,11 +1,11 @@
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Verb;
 use crate::acquisition::Name;
 use crate::alarm::{Standing, State};
 
 /// The payload of `…/cmd/{verb}/result`.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Reply {
     v: u32,
     /// The command's; `None` where it could not be read.
@@ -58,6 +58,32 @@ impl Reply {
             },
             None => Self { state: Some(State::Normal), seq: Some(0), ..self },
         }
+    }
+
+    /// The command's that it answers.
+    pub fn id(&self) -> Option<&str> {
+        self.id.as_deref()
+    }
+
+    /// Why the command was refused, if it was.
+    pub fn refusal(&self) -> Option<&str> {
+        (!self.ok).then(|| self.error.as_deref().unwrap_or("no reason was given"))
+    }
+
+    pub fn episode(&self) -> Option<&str> {
+        self.episode.as_deref()
+    }
+
+    pub fn state(&self) -> Option<State> {
+        self.state
+    }
+
+    pub fn seq(&self) -> Option<u64> {
+        self.seq
+    }
+
+    pub fn from_json(payload: &[u8]) -> Option<Self> {
+        serde_json::from_slice(payload).ok()
     }
 
     pub fn to_json(&self) -> Vec<u8> {

@@ -27,6 +27,7 @@ pub(super) struct AlarmKeys {
 #[serde(deny_unknown_fields)]
 pub(super) struct RunningKeys {
     channel: Name,
+    #[serde(deserialize_with = "finite")]
     above: f64,
     #[serde(default, deserialize_with = "duration")]
     starting: Duration,
@@ -97,6 +98,13 @@ fn stamp<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Err
     let text = String::deserialize(deserializer)?;
     let explain = || format!("{text:?} is no time in RFC 3339; write it as a text, e.g. \"2026-12-24T18:00:00Z\"");
     parse_stamp(&text).ok_or_else(|| de::Error::custom(explain()))
+}
+
+/// Nothing is above NaN: the machine would be taken to stand for ever.
+fn finite<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    let number = f64::deserialize(deserializer)?;
+    let explain = || de::Error::custom(format_args!("found {number}, expected a finite number"));
+    number.is_finite().then_some(number).ok_or_else(explain)
 }
 
 pub(super) const LONGEST_DELAY: Duration = Duration::from_secs(7 * 86_400);

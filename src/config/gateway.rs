@@ -3,8 +3,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
 use serde::{Deserialize, Deserializer, de};
 
+use super::Place;
 use super::alarm::{AlarmKeys, LONGEST_DELAY, MaintenanceTable, RunningKeys};
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
@@ -51,7 +53,21 @@ pub struct MqttKeys {
     pub client_id: String,
     pub max_payload: usize,
     pub username: Option<String>,
-    pub password_file: Option<PathBuf>,
+    pub password_file: Option<Place>,
+    pub tls: Option<TlsKeys>,
+}
+
+/// How the broker proves who it is, and the gateway to it: `[mqtt.tls]`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsKeys {
+    /// The certificates that the broker's is signed by; the system's where it is left out.
+    pub ca_file: Option<Place>,
+    /// The gateway's own certificate with its chain.
+    pub cert_file: Option<Place>,
+    pub key_file: Option<Place>,
+    /// The name that the broker's certificate bears, where that is not the host's.
+    pub server_name: Option<String>,
 }
 
 /// What may be said of a machine, for all of them or for one.
@@ -171,7 +187,8 @@ struct MqttTable {
     #[serde(default, deserialize_with = "some_size")]
     max_payload: Option<u64>,
     username: Option<String>,
-    password_file: Option<PathBuf>,
+    password_file: Option<Place>,
+    tls: Option<TlsKeys>,
 }
 
 /// One `[[input]]`.
@@ -217,11 +234,7 @@ impl File {
     fn resolve(self, source: &Source) -> Result<Config, TomlError> {
         let top = |name| Key { table: ("", 0), name };
         let prefix = self.prefix.unwrap_or_else(|| "wheeltapper/v1".to_owned());
-        if prefix.split('/').any(|level| Name::parse(level).is_err() || level.starts_with('$')) {
-            let what =
-                format!("{prefix:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\"");
-            return Err(source.wrong(top("prefix"), &what));
-        }
+        let prefix = parse_prefix(&prefix).map_err(|what| source.wrong(top("prefix"), &what))?;
         if self.input.is_empty() {
             let what = "there is none; add an [[input]] table, e.g. topic = \"plant/{machine}/telemetry\"";
             return Err(source.wrong(top("input"), what));
@@ -234,6 +247,9 @@ impl File {
         if let Some(index) = inputs.iter().position(|input: &Input| input.pattern.captures(&own).is_some()) {
             let what = "this pattern brings the gateway its own scores; begin it with a level of the plant's";
             return Err(source.wrong(Key { table: ("input", index), name: "topic" }, what));
+        }
+        if let Some((name, what)) = self.mqtt.tls.as_ref().and_then(TlsKeys::wrong) {
+            return Err(source.wrong(Key { table: (TlsKeys::TABLE, 0), name }, what));
         }
         let mqtt = self.mqtt.resolve(&self.gateway);
         let mqtt = mqtt.map_err(|(name, what)| source.wrong(Key { table: ("mqtt", 0), name }, &what))?;
@@ -289,6 +305,14 @@ impl File {
     }
 }
 
+/// What stands in front of every topic of a gateway.
+pub fn parse_prefix(text: &str) -> Result<String, String> {
+    if text.split('/').any(|level| Name::parse(level).is_err() || level.starts_with('$')) {
+        return Err(format!("{text:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\""));
+    }
+    Ok(text.to_owned())
+}
+
 fn check_delays(keys: &MachineKeys, table: (&str, usize), source: &Source) -> Result<(), TomlError> {
     if keys.cadence.is_some_and(|cadence| cadence.is_zero() || cadence > LONGEST_DELAY) {
         return Err(
@@ -335,7 +359,7 @@ impl MqttTable {
             ));
         }
         if self.port == Some(0) {
-            return Err(("port", "0 is no port; expected 1 to 65535, usually 1883".to_owned()));
+            return Err(("port", "0 is no port; expected 1 to 65535, usually 1883, or 8883 with TLS".to_owned()));
         }
         let client_id = self.client_id.unwrap_or_else(|| format!("wheeltapper-{gateway}"));
         if client_id.is_empty() || client_id.len() > 256 || client_id.contains(char::is_control) {
@@ -350,12 +374,32 @@ impl MqttTable {
         }
         Ok(MqttKeys {
             host: self.host,
-            port: self.port.unwrap_or(1883),
+            port: self.port.unwrap_or(if self.tls.is_some() { 8883 } else { 1883 }),
             client_id,
             max_payload: usize::try_from(max_payload).unwrap_or(usize::MAX),
             username: self.username,
             password_file: self.password_file,
+            tls: self.tls,
         })
+    }
+}
+
+impl TlsKeys {
+    pub const TABLE: &str = "mqtt.tls";
+
+    /// The key that cannot be as it is, and why.
+    fn wrong(&self) -> Option<(&'static str, &'static str)> {
+        if self.server_name.as_deref().is_some_and(|name| ServerName::try_from(name).is_err()) {
+            return Some((
+                "server_name",
+                "is no name; expected a host name or an address, e.g. \"broker.plant.example\"",
+            ));
+        }
+        match (&self.cert_file, &self.key_file) {
+            (Some(_), None) => Some(("cert_file", "needs key_file beside it, the private key of this certificate")),
+            (None, Some(_)) => Some(("key_file", "needs cert_file beside it, the certificate of this key")),
+            _ => None,
+        }
     }
 }
 
@@ -389,6 +433,14 @@ mod tests {
     }
 
     #[test]
+    fn with_tls_the_port_is_8883_unless_another_one_is_named() {
+        let port = |from: &str, to: &str| Config::parse(&SMALLEST.replacen(from, to, 1), "w.toml").unwrap().mqtt.port;
+        assert_eq!(port("", ""), 1883);
+        assert_eq!(port("[[input]]", "[mqtt.tls]\n[[input]]"), 8883);
+        assert_eq!(port("[[input]]", "port = 8884\n[mqtt.tls]\n[[input]]"), 8884);
+    }
+
+    #[test]
     fn a_machine_takes_its_own_keys_before_the_defaults() {
         let text = format!(
             "{SMALLEST}[machine_defaults]\ncadence = \"1s\"\ncalibrate = 600\n[[machine]]\nname = \"p\"\ncalibrate = \"2h\"\n"
@@ -413,12 +465,30 @@ mod tests {
             ("telemetry\"", "telemetry\"\nformat = \"value\"", "needs the level that names the channel"),
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nport = 70000", "line 4"),
             ("host = \"127.0.0.1\"", "host = \"127.0.0.1\"\nmax_payload = \"1MB\"", "is not a size"),
+            (
+                "[[input]]",
+                "[mqtt.tls]\ncert_file = \"g1.pem\"\n[[input]]",
+                "line 5, column 1: cert_file: needs key_file",
+            ),
+            (
+                "[[input]]",
+                "[mqtt.tls]\nkey_file = \"g1.key\"\n[[input]]",
+                "line 5, column 1: key_file: needs cert_file",
+            ),
+            ("[[input]]", "[mqtt.tls]\nserver_name = \"a b\"\n[[input]]", "line 5, column 1: server_name: is no name"),
+            ("[[input]]", "[mqtt.tls]\nca = \"ca.pem\"\n[[input]]", "did you mean `ca_file`?"),
+            ("[[input]]", "[mqtt.tls]\nca_file = \"credential:../x\"\n[[input]]", "is no credential"),
             ("[[input]]", "[alarm]\nraise_after = 5\n[[input]]", "line 5"),
             ("[[input]]", "[alarm]\nraise_after = \"5 s\"\n[[input]]", "is not a duration"),
             ("[[input]]", "[[machine]]\nname = \"g1\"\n[[input]]", "the gateway's own name"),
             ("[[input]]", "[alarm]\nraise_within = \"5s\"\n[[input]]", "needs raise_after"),
             ("[[input]]", "[alarm]\nraise_after = \"5s\"\nraise_within = \"4s\"\n[[input]]", "less than raise_after"),
             ("[[input]]", "[machine_defaults]\nrunning = { chanel = \"rpm\", above = 1 }\n[[input]]", "`channel`"),
+            (
+                "[[input]]",
+                "[machine_defaults]\nrunning = { channel = \"rpm\", above = nan }\n[[input]]",
+                "expected a finite number",
+            ),
             ("[[input]]", "[[maintenance]]\nfrom = \"noon\"\nuntil = \"noon\"\n[[input]]", "no time in RFC 3339"),
             (
                 "[[input]]",

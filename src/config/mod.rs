@@ -6,6 +6,8 @@
 mod alarm;
 mod gateway;
 mod kind;
+mod place;
 
-pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys};
+pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys, TlsKeys, parse_prefix};
 pub use kind::{Kind, shipped_kind, shipped_kinds};
+pub use place::Place;

@@ -1,6 +1,7 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::charts::FittedCharts;
 use super::mewma::FittedMewma;
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
@@ -36,7 +37,7 @@ pub struct Calibration {
     /// From how many rows.
     pub(super) rows: usize,
     /// Of the scored channels, in the order of their names.
-    pub(super) channel_chart: FittedMewma,
+    pub(super) charts: FittedCharts,
     pub(super) network: Option<CalibratedNetwork>,
 }
 
@@ -66,6 +67,15 @@ pub enum Part {
     Scarce,
     /// Left out: it changed in one stretch only, as a set point or a flag does.
     Sporadic,
+}
+
+/// A load cycle that a machine is judged by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct CycleReport {
+    /// After so many rows the machine begins again.
+    pub period_rows: usize,
+    /// The calibration held enough cycles to judge whole ones, and not just each row in its phase.
+    pub judges_whole_cycles: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -105,13 +115,13 @@ impl Calibration {
             channels[scored[i]].standardised(rows[t][scored[i]])
         });
         let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
-        let channel_chart =
-            FittedMewma::fit(&standardised, &drift).ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
+        let charts = FittedCharts::fit(&standardised, &drift, network.is_none())
+            .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
             None => None,
         };
-        Ok(Self { channels, rows: rows.len(), channel_chart, network })
+        Ok(Self { channels, rows: rows.len(), charts, network })
     }
 
     pub fn rows(&self) -> usize {
@@ -123,11 +133,18 @@ impl Calibration {
         self.channels.iter().map(|channel| (&channel.name, channel.part))
     }
 
+    /// The load cycle that the rows told of, if the machine is judged by one.
+    pub fn cycle(&self) -> Option<CycleReport> {
+        self.charts
+            .cycle()
+            .map(|cycle| CycleReport { period_rows: cycle.period(), judges_whole_cycles: cycle.judges_whole_cycles() })
+    }
+
     /// Whether all of its pieces fit together, as they must when it was read from a file.
     pub fn is_whole(&self) -> bool {
         let scored = places_of(&self.channels, Part::Scored).len();
         let finite = |channel: &CalibratedChannel| channel.mean.is_finite() && channel.deviation.is_finite();
-        self.channel_chart.is_whole(scored)
+        self.charts.is_whole(scored)
             && self.channels.iter().all(finite)
             && self.network.as_ref().is_none_or(|network| {
                 let width = network.places.len();
@@ -294,7 +311,7 @@ fn calibrated_network(
     let drift = scored
         .iter()
         .map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
-    let chart = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
+    let (chart, _) = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
         .ok_or(CalibrationError::TooFewRows { rows: count })?;
     let shares = residuals.columns().into_iter().zip(&scored).filter_map(|(residual, &place)| {
         let scale = scaling.scale[network_place(place)?];

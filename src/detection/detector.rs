@@ -1,6 +1,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
+use super::charts::{Charts, ChartsMemory};
+use super::limit::{LearningLimit, LimitMemory, LimitReport};
 use super::mewma::Mewma;
 use super::{Contribution, Direction};
 use crate::manipulation::{Fault, Scaling};
@@ -13,12 +15,19 @@ pub struct Detector {
     scored: Vec<usize>,
     /// The sample with readings left out that say more about their sensor than about the machine.
     values: Vec<f64>,
-    channel_chart: Mewma,
+    /// Of the scored channels.
+    standardised: Vec<f64>,
+    charts: Charts,
+    limit: LearningLimit,
+    has_cycle: bool,
     network: Option<Network>,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
+    /// What the network's chart made of the newest sample.
+    by_network: f64,
     /// Of the newest score, in the order of `scored`.
     shares: Vec<f64>,
+    scratch: Vec<f64>,
 }
 
 struct Network {
@@ -33,7 +42,8 @@ struct Network {
 /// What a detector remembers of the past: with it, it goes on after a restart as if there had been none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorMemory {
-    channel_chart: Vec<f64>,
+    charts: ChartsMemory,
+    limit: LimitMemory,
     network: Option<NetworkMemory>,
 }
 
@@ -42,6 +52,26 @@ struct NetworkMemory {
     chart: Vec<f64>,
     column: Vec<f32>,
     denoiser: Vec<f32>,
+}
+
+/// What is to be known of a sample besides its values.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Circumstances {
+    /// So much time went by since the sample before that a load cycle may be anywhere; a network starts anew then.
+    pub gap: bool,
+    pub stage: Stage,
+}
+
+/// What the limit may learn from a sample.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// Nothing: it belongs to the calibration.
+    Calibration,
+    /// What a sound machine shows.
+    #[default]
+    Sound,
+    /// An alarm stands.
+    Episode,
 }
 
 /// What one sample said.
@@ -73,17 +103,21 @@ impl Detector {
             values: vec![f64::NAN; calibration.channels.len()],
             doubted: vec![false; calibration.channels.len()],
             channels: calibration.channels,
-            channel_chart: Mewma::new(calibration.channel_chart),
+            limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
+            has_cycle: calibration.charts.cycle().is_some(),
+            charts: Charts::new(calibration.charts),
             network,
+            by_network: 0.0,
+            standardised: vec![0.0; scored.len()],
+            scratch: vec![0.0; scored.len()],
             shares: vec![0.0; scored.len()],
             scored,
         }
     }
 
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
-    ///
-    /// `gap`: so much time went by since the values before that a load cycle may be anywhere; a network starts anew then.
-    pub fn observe(&mut self, values: &[f64], gap: bool) -> Result<Judgement, InferenceError> {
+    pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
+        let Circumstances { gap, stage } = circumstances;
         if let Some(network) = self.network.as_mut().filter(|_| gap) {
             network.denoiser.reset();
         }
@@ -101,13 +135,18 @@ impl Detector {
             believed += usize::from(!self.values[place].is_nan());
         }
         let quality = believed as f64 / self.channels.len().max(1) as f64;
-        let score = self.score()?;
+        let score = self.distance(gap)?.map(|distance| match stage {
+            Stage::Calibration => self.limit.score(distance),
+            Stage::Sound => self.limit.observe(distance, false),
+            Stage::Episode => self.limit.observe(distance, true),
+        });
         Ok(Judgement { score, quality, fault })
     }
 
     pub fn memory(&self) -> DetectorMemory {
         DetectorMemory {
-            channel_chart: self.channel_chart.memory(),
+            charts: self.charts.memory(),
+            limit: self.limit.memory(),
             network: self.network.as_ref().map(|network| NetworkMemory {
                 chart: network.chart.memory(),
                 column: network.residuals.column().to_vec(),
@@ -118,7 +157,8 @@ impl Detector {
 
     /// Takes back what a detector with the same calibration remembered.
     pub fn recall(&mut self, memory: &DetectorMemory) {
-        self.channel_chart.recall(&memory.channel_chart);
+        self.charts.recall(&memory.charts);
+        self.limit.recall(&memory.limit);
         if let (Some(network), Some(memory)) = (&mut self.network, &memory.network) {
             network.chart.recall(&memory.chart);
             network.residuals.recall(&memory.column);
@@ -128,14 +168,27 @@ impl Detector {
 
     /// The parts of the score that are on.
     pub fn parts(&self) -> Vec<&'static str> {
-        let mut parts = vec!["channel_mewma"];
-        parts.extend(self.network.iter().map(|_| "residual_mewma"));
-        parts
+        let cycle = self.has_cycle.then_some("cycle");
+        let network = self.network.as_ref().map(|_| "residual_mewma");
+        ["channel_mewma", "scatter"].into_iter().chain(cycle).chain(network).collect()
+    }
+
+    /// What each part of the score made of the newest sample, on the scale of the score.
+    pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        let [level, scatter, cycle] = self.charts.part_scores();
+        let cycle = self.has_cycle.then_some(("cycle", cycle));
+        let network = self.network.as_ref().map(|_| ("residual_mewma", self.by_network.sqrt()));
+        [("channel_mewma", level), ("scatter", scatter)].into_iter().chain(cycle).chain(network)
     }
 
     /// How the network runs, if there is one.
     pub fn engine(&self) -> Option<&'static str> {
         self.network.as_ref().map(|network| network.denoiser.engine())
+    }
+
+    /// Where the limit stands that the newest score was held against.
+    pub fn limit(&self) -> LimitReport {
+        self.limit.report()
     }
 
     /// The newest score's share of each channel of a sample; they sum to 1, or are all 0.
@@ -155,34 +208,36 @@ impl Detector {
         order.into_iter().map(|index| self.contribution(index, total)).collect()
     }
 
-    fn score(&mut self) -> Result<Option<f64>, InferenceError> {
-        let standardised = |&place: &usize| self.channels[place].standardised(self.values[place]);
-        let by_channels = self.channel_chart.observe(self.scored.iter().map(standardised));
-        for (target, share) in self.shares.iter_mut().zip(self.channel_chart.shares()) {
-            *target = share;
+    fn distance(&mut self, gap: bool) -> Result<Option<f64>, InferenceError> {
+        for (target, &place) in self.standardised.iter_mut().zip(&self.scored) {
+            *target = self.channels[place].standardised(self.values[place]);
         }
-        let mut score = by_channels;
+        let mut by_channels = self.charts.observe(&self.standardised, gap);
+        self.charts.write_shares(&mut self.shares, &mut self.scratch);
+        let mut distance = by_channels;
         if let Some(network) = &mut self.network {
             let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
             let Some(residual) = residual else { return Ok(None) };
-            let by_network = network.chart.observe(residual.iter().copied());
+            let by_network = network.chart.observe(residual.iter().copied()) / FLEET;
+            by_channels *= BESIDE_NETWORK;
+            self.by_network = by_network;
             // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
             // chart does not know the load cycle. The shares are those of whoever has more to say.
             let part = network.unexplained / (1.0 + network.unexplained);
             let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
-            score = both.exp().max(by_channels);
-            let weight = by_channels.powi(2) / (by_channels.powi(2) + by_network.powi(2)).max(f64::MIN_POSITIVE);
+            distance = both.exp().max(by_channels);
+            let weight = by_channels / (by_channels + by_network).max(f64::MIN_POSITIVE);
             for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
                 *target = weight * *target + (1.0 - weight) * share;
             }
         }
         let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
-        Ok(seen.then_some(score))
+        Ok(seen.then_some(distance))
     }
 
     fn contribution(&self, index: usize, total: f64) -> Contribution {
         let channel = &self.channels[self.scored[index]];
-        let by_chart = self.channel_chart.deviation(index) * channel.scale();
+        let by_chart = self.charts.deviation(index) * channel.scale();
         let value = channel.mean + by_chart;
         // The network knows the load cycle and with it what to expect, unless a level is so far from any sound day's that
         // following it explains nothing.
@@ -208,8 +263,17 @@ impl Detector {
     }
 }
 
+/// The share of sound rows that is meant to lie above the limit.
+const NOMINAL: f64 = 0.01;
+/// How far beyond its cross-fitted 99 % quantile the limit of the network's chart lies: as for the other charts, but the
+/// residual of a network knows less of the drift to come.
+const FLEET: f64 = 4.0;
+/// Of the limit; with a network there are no rows held out that would tell.
+const USUAL: f64 = 0.16;
 /// A reading so many standard deviations away wants a second one to bear it out.
 const WILD: f64 = 12.0;
+/// The weight of the channels' own charts where there is a network: their limit lies as far out as the network's.
+const BESIDE_NETWORK: f64 = 0.5;
 /// Scores are multiplied, so none of them may be zero.
 const LEAST: f64 = 1e-9;
 /// In standard deviations of a smoothed level.

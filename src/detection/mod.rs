@@ -4,15 +4,23 @@
 //! knows neither alarms nor the time of day.
 
 mod calibration;
+mod charts;
 mod contribution;
+mod cycle;
 mod detector;
+mod distance;
+mod limit;
 mod matrix;
 mod mewma;
+mod period;
+mod phase;
+mod scatter;
 
-pub use calibration::{Calibration, CalibrationError, ChannelProfile, Part, Role};
+pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
 pub use contribution::{Contribution, Direction};
-pub use detector::{Detector, DetectorMemory, Judgement};
+pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
+pub use limit::LimitReport;
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
-pub const RECIPE: &str =
-    "standardise, MEWMA, four-fold limit, residual of the kind's network, weighted geometric mean; recipe 2";
+pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \
+                          a limit that goes on learning; recipe 3";

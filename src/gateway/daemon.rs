@@ -7,6 +7,8 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::{info, warn};
 
 use super::Workshop;
+use super::broker::{Access, broker_options};
+use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::pipeline::{Parts, Pipeline, Reload, Voice};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
@@ -14,16 +16,17 @@ use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::{Calibrations, Filters, Memories};
 use crate::config::Config;
+use crate::history::Journal;
 use crate::machine::Told;
 use crate::outbox::{Limits, Outbox, OutboxError, Publication};
 use crate::plant::{Bounds, Plant};
 use crate::publication::{AlarmPayload, Gateway, StatusPayload, Topics};
-use crate::transport::{Credentials, Link, LinkOptions, OptionsError, Qos};
+use crate::transport::{Link, LinkOptions, OptionsError, Qos};
 
 /// A running gateway.
 pub struct Daemon {
     config: Config,
-    password: Option<String>,
+    access: Access,
     since: Timestamp,
     reloads: mpsc::Sender<Reload>,
     stop: oneshot::Sender<()>,
@@ -55,7 +58,7 @@ pub enum DaemonError {
 
 impl Daemon {
     /// Starts a gateway on the current tokio runtime. A broker that is not there is no reason not to start.
-    pub fn start(config: Config, workshop: Workshop, password: Option<String>) -> Result<Self, DaemonError> {
+    pub fn start(config: Config, workshop: Workshop, access: Access) -> Result<Self, DaemonError> {
         let (outbox, recovery) = Outbox::open(&config.state_dir.join("outbox"), Limits::default())?;
         for put_aside in &recovery.quarantined {
             warn!(
@@ -84,7 +87,7 @@ impl Daemon {
         for name in &known {
             plant.add(name);
         }
-        let options = link_options(&config, password.clone(), &topics, since);
+        let options = link_options(&config, access.clone(), &topics, since);
         let unwanted = unwanted_filters(&config, &options);
         // First of all the retained alarms: what they tell must be known before telemetry changes it.
         let filters = options.subscriptions.clone();
@@ -98,6 +101,7 @@ impl Daemon {
         };
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
+        let feedback = FeedbackDesk::new(Journal::in_state_dir(&config.state_dir), config.gateway.clone());
         let pipeline = Pipeline::new(Parts {
             plant,
             outbox,
@@ -105,6 +109,7 @@ impl Daemon {
             voice,
             calibrations,
             memories,
+            feedback,
             own,
             filters,
             heart: heart.clone(),
@@ -118,17 +123,12 @@ impl Daemon {
         info!(gateway = %config.gateway, broker = %config.mqtt.host, port = config.mqtt.port, "started");
         tell_ready(&format!("{} machines known", known.len()));
         let watchdog = tokio::spawn(feed_watchdog(heart));
-        Ok(Self { config, password, since, reloads, stop, pipeline, watchdog })
+        Ok(Self { config, access, since, reloads, stop, pipeline, watchdog })
     }
 
     /// Goes over to another configuration, as a difference: whatever it does not touch keeps its state, and the connection
     /// stays unless the broker or the way to it has changed.
-    pub async fn reload(
-        &mut self,
-        config: Config,
-        workshop: Workshop,
-        password: Option<String>,
-    ) -> Result<(), ReloadError> {
+    pub async fn reload(&mut self, config: Config, workshop: Workshop, access: Access) -> Result<(), ReloadError> {
         let before = &self.config;
         let fixed = [
             ("gateway", before.gateway == config.gateway),
@@ -139,10 +139,10 @@ impl Daemon {
             return Err(ReloadError::NeedsRestart(key));
         }
         let topics = Topics::new(&config.prefix, &config.gateway);
-        let options = link_options(&config, password.clone(), &topics, self.since);
+        let options = link_options(&config, access.clone(), &topics, self.since);
         options.check()?;
         let unwanted = unwanted_filters(&config, &options);
-        let same_link = before.mqtt == config.mqtt && self.password == password;
+        let same_link = before.mqtt == config.mqtt && self.access.credentials == access.credentials;
         let (done, finished) = oneshot::channel();
         let reload = Reload {
             inputs: config.inputs.clone(),
@@ -159,7 +159,7 @@ impl Daemon {
         self.reloads.send(reload).await.map_err(|_| ReloadError::Ended)?;
         finished.await.map_err(|_| ReloadError::Ended)?;
         info!(config_sha256 = %config.sha256, reconnects = !same_link, "took over the new configuration");
-        (self.config, self.password) = (config, password);
+        (self.config, self.access) = (config, access);
         Ok(())
     }
 
@@ -203,14 +203,9 @@ fn standings(outbox: &Outbox) -> HashMap<Name, (Standing, Told)> {
     standings
 }
 
-fn link_options(config: &Config, password: Option<String>, topics: &Topics, since: Timestamp) -> LinkOptions {
+fn link_options(config: &Config, access: Access, topics: &Topics, since: Timestamp) -> LinkOptions {
     let offline = StatusPayload::offline(&config.gateway, since).to_json();
     LinkOptions {
-        credentials: config
-            .mqtt
-            .username
-            .clone()
-            .map(|username| Credentials { username, password: password.unwrap_or_default() }),
         max_payload: config.mqtt.max_payload,
         will: Some(Publication { topic: topics.status(), payload: offline, retain: true }),
         subscriptions: config
@@ -220,7 +215,7 @@ fn link_options(config: &Config, password: Option<String>, topics: &Topics, sinc
             .chain([topics.commands()])
             .map(|filter| (filter, Qos::AtLeastOnce))
             .collect(),
-        ..LinkOptions::new(config.mqtt.host.clone(), config.mqtt.port, config.mqtt.client_id.clone())
+        ..broker_options(config, &config.mqtt.client_id, access)
     }
 }
 

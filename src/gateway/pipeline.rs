@@ -13,10 +13,12 @@ use tracing::{error, info, warn};
 use self::oversight::Oversight;
 use self::recall::Recall;
 use super::Workshop;
+use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
 use crate::acquisition::{Name, Rejection};
+use crate::alarm::Performance;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::Ledger;
@@ -37,6 +39,7 @@ pub(super) struct Pipeline {
     voice: Voice,
     calibrations: Calibrations,
     memories: Memories,
+    feedback: FeedbackDesk,
     heart: Heartbeat,
     refusals: RefusalLog,
     started: Instant,
@@ -50,8 +53,13 @@ pub(super) struct Pipeline {
     /// Machines whose events are asked for again, each from which `seq` on.
     replays: VecDeque<(Name, u64)>,
     announce_again_at: Vec<Duration>,
+    /// Older events are not announced again.
+    announce_since: Timestamp,
     /// Messages that the link has dropped so far.
     shed: u64,
+    /// The link's turns at the newest tick, and ticks in a row without one.
+    link_turns: u64,
+    link_stands: u64,
     /// Something was done that no transition tells of.
     remember_soon: bool,
     oversight: Oversight,
@@ -75,6 +83,7 @@ pub(super) struct Parts {
     pub voice: Voice,
     pub calibrations: Calibrations,
     pub memories: Memories,
+    pub feedback: FeedbackDesk,
     /// The gateway's alarm about itself.
     pub own: OwnAlarm,
     /// What is listened to once the retained alarms have come.
@@ -120,10 +129,12 @@ struct Consequences {
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, own, filters, heart } = parts;
-        let mut oversight = Oversight::new(own);
-        for (name, standing) in plant.machines().filter_map(|it| Some((it.name(), it.standing()?))) {
-            oversight.performance().resume(name, standing);
+        let Parts { plant, outbox, link, voice, calibrations, memories, feedback, own, filters, heart } = parts;
+        let mut performance = Performance::default();
+        let own_standing = own.standing().map(|standing| (&voice.gateway.name, standing));
+        let standings = plant.machines().filter_map(|it| Some((it.name(), it.standing()?)));
+        for (name, standing) in standings.chain(own_standing) {
+            performance.resume(name, standing);
         }
         Self {
             plant,
@@ -132,6 +143,7 @@ impl Pipeline {
             voice,
             calibrations,
             memories,
+            feedback,
             heart,
             refusals: RefusalLog::default(),
             started: Instant::now(),
@@ -142,9 +154,12 @@ impl Pipeline {
             replies: VecDeque::new(),
             replays: VecDeque::new(),
             announce_again_at: Vec::new(),
+            announce_since: Timestamp::MIN,
             shed: 0,
+            link_turns: 0,
+            link_stands: 0,
             remember_soon: false,
-            oversight,
+            oversight: Oversight::new(own, performance),
             recall: Recall::new(filters),
         }
     }
@@ -166,7 +181,10 @@ impl Pipeline {
                 // Before the messages: a flood must not stop the clock.
                 _ = tick.tick() => {
                     ticks += 1;
-                    self.heart.beat();
+                    // Scoring, disk and publishing go on in this very loop.
+                    if self.link_goes_on() {
+                        self.heart.beat();
+                    }
                     self.pass_time(ticks.is_multiple_of(TICKS_A_SECOND));
                     if ticks.is_multiple_of(TICKS_A_CHECKPOINT) {
                         self.remember();
@@ -190,6 +208,14 @@ impl Pipeline {
         self.close().await;
     }
 
+    /// Whether the task that polls the broker has turned of late.
+    fn link_goes_on(&mut self) -> bool {
+        let turns = self.link.turns();
+        self.link_stands = if turns == self.link_turns { self.link_stands + 1 } else { 0 };
+        self.link_turns = turns;
+        self.link_stands < LINK_STANDS_STILL
+    }
+
     async fn reload(&mut self, reload: Reload, events: &mut LinkEvents) {
         let Reload { inputs, bounds, machines, workshop, config_sha256, score_every, filters, link, runtime, done } =
             reload;
@@ -201,7 +227,10 @@ impl Pipeline {
         self.voice.score_every = score_every;
         match link {
             None => self.listen(filters),
-            Some(options) => self.connect_anew(options, &runtime, events).await,
+            Some(options) => {
+                let subscriptions = self.recall.beside(filters, self.voice.topics.alarms());
+                self.connect_anew(LinkOptions { subscriptions, ..options }, &runtime, events).await;
+            }
         }
         // Whoever asked may have gone.
         let _ = done.send(());
@@ -211,7 +240,8 @@ impl Pipeline {
     async fn connect_anew(&mut self, options: LinkOptions, runtime: &tokio::runtime::Handle, events: &mut LinkEvents) {
         self.settle();
         self.say_good_bye().await;
-        while let Some(event) = events.try_recv() {
+        // They end with the link; a broker that is stalled does not hold up the next one for long.
+        while let Ok(Some(event)) = tokio::time::timeout(LAST_WORDS, events.recv()).await {
             // A message that was not acknowledged is delivered again; what became of publications is not told twice.
             if !matches!(event, LinkEvent::Message { .. } | LinkEvent::Oversize { .. }) {
                 self.take(event);
@@ -219,6 +249,7 @@ impl Pipeline {
         }
         self.unacknowledged.clear();
         self.oversight.disconnected();
+        self.recall.disconnected();
         let _entered = runtime.enter();
         match Link::start(options) {
             Ok((link, new_events)) => {
@@ -262,6 +293,7 @@ impl Pipeline {
             LinkEvent::Disconnected { reason } => {
                 warn!(%reason, "the broker is gone; alarms are kept until it is back");
                 self.oversight.disconnected();
+                self.recall.disconnected();
                 self.unacknowledged.clear();
             }
             LinkEvent::Unreachable { reason, attempts } => {
@@ -340,13 +372,13 @@ impl Pipeline {
         }
     }
 
-    /// After a lost session, announces every machine's newest state and the newest events again.
+    /// After a new connection, announces every machine's newest state and the newest events again.
     fn announce_again(&mut self, now: Duration) {
         let due = self.announce_again_at.iter().filter(|at| **at <= now).count();
         if due > 0 {
             self.announce_again_at.retain(|at| *at > now);
-            let waiting = self.outbox.reannounce(KEPT_TAIL);
-            info!(waiting, "announces alarms again, for readers whose session the broker lost");
+            let waiting = self.outbox.reannounce(KEPT_TAIL, self.announce_since);
+            info!(waiting, "announces alarms again, in case the broker has lost what it had confirmed");
         }
     }
 
@@ -355,6 +387,8 @@ impl Pipeline {
         for (name, fitted) in consequences.fitted {
             info!(machine = %name, rows = fitted.calibration.rows(), "has learned what is normal");
             self.troubles.remove(&name);
+            // After a crash it is known again before it speaks.
+            self.remember_soon = true;
             if let Err(error) = self.calibrations.save(&name, &fitted) {
                 error!(machine = %name, %error, "its calibration is not kept; it will learn anew after a restart");
             }
@@ -400,15 +434,16 @@ impl Pipeline {
     }
 
     fn publish_transition(&mut self, name: &Name, announcement: Announcement, model: ModelIdentity) {
+        let now = self.now();
         let state = announcement.transition.state;
-        let announced = self.annunciate(name, &announcement.transition, self.now());
+        let announced = self.annunciate(name, &announcement.transition, now);
         let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway).announced(announced);
         info!(machine = %name, seq = payload.seq(), ?state, announced, "alarm");
         let json = payload.to_json();
         let publication = |topic, retain| Publication { topic, payload: json.clone(), retain };
         let both =
             [publication(self.voice.topics.event(name), false), publication(self.voice.topics.alarm(name), true)];
-        if let Err(error) = self.outbox.append(Timestamp::now(), name.as_str(), payload.seq(), &both) {
+        if let Err(error) = self.outbox.append(now.utc, name.as_str(), payload.seq(), &both) {
             error!(machine = %name, %error, "the outbox refuses a transition");
         }
     }
@@ -445,15 +480,19 @@ impl Pipeline {
 
     fn connected(&mut self, session_present: bool) {
         info!(session_present, "connected to the broker");
-        self.recall.connected(self.started.elapsed());
+        let now = self.now();
+        self.recall.connected(now.steady);
         self.oversight.connected();
-        self.oversee(self.now());
-        let told_before = self.outbox.newest_states().next().is_some();
-        if !session_present && told_before {
-            // A broker that lost the session may have lost what it had acknowledged, too.
-            let now = self.started.elapsed();
-            self.announce_again_at = ANNOUNCED_AGAIN.map(|delay| now + delay).into_iter().collect();
+        self.oversee(now);
+        if self.outbox.newest_states().next().is_none() {
+            return;
         }
+        // A broker that lost the session may have lost whatever it had acknowledged, and its readers have to find back to it.
+        // One that kept it may have been killed and gone back to what it saved last, its readers' sessions as well.
+        (self.announce_again_at, self.announce_since) = match session_present {
+            false => (ANNOUNCED_AGAIN.map(|delay| now.steady + delay).to_vec(), Timestamp::MIN),
+            true => (vec![now.steady], now.utc.checked_sub(SAVED_WITHIN).unwrap_or(Timestamp::MIN)),
+        };
     }
 
     /// A clean stop publishes `offline` itself, the last will is for the others.
@@ -510,13 +549,19 @@ impl Consequences {
 /// How often samples that wait are looked at.
 const TICK: Duration = Duration::from_millis(100);
 const TICKS_A_SECOND: u64 = 10;
+/// Ticks: the link turns every second at least.
+const LINK_STANDS_STILL: u64 = 50;
 /// Five minutes: often enough for charts that remember a minute, rare enough for flash.
 const TICKS_A_CHECKPOINT: u64 = 3000;
+/// For what an old link has still to tell.
+const LAST_WORDS: Duration = Duration::from_secs(3);
 /// Messages that share one fsync.
 const BATCH: usize = 256;
 /// More than any command has; what stands in for an oversized one that was dropped on the way.
 const OVERSIZE: usize = 64 * 1024;
-/// Transitions that are announced again after the broker lost the session.
+/// Transitions that are announced again with a new connection.
 const KEPT_TAIL: usize = 1000;
 /// A reader has to find back to the broker too: at once, soon, or after its longest back-off.
 const ANNOUNCED_AGAIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(2), Duration::from_secs(32)];
+/// Brokers save what they keep every half an hour, if nothing else is said.
+const SAVED_WITHIN: jiff::SignedDuration = jiff::SignedDuration::from_mins(35);

@@ -50,7 +50,7 @@ pub(super) async fn feed_watchdog(heart: Heartbeat) {
             tell(&[NotifyState::Watchdog]);
             before = now;
         } else {
-            warn!("the scoring thread stands still; the watchdog is not fed");
+            warn!("the scoring thread or the link stands still; the watchdog is not fed");
         }
     }
 }

@@ -7,16 +7,17 @@ pub fn parse_duration(text: &str) -> Result<Duration, String> {
     let explain = || format!("{text:?} is not a duration; write a number and ms, s, m, h or d, e.g. \"15s\"");
     let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(explain)?;
     let (number, unit) = text.split_at(digits);
-    let seconds = match unit {
-        "ms" => 0.001,
-        "s" => 1.0,
-        "m" => 60.0,
-        "h" => 3600.0,
-        "d" => 86_400.0,
+    // No binary fraction is a thousandth: to multiply with one would make a nanosecond of difference.
+    let milliseconds = match unit {
+        "ms" => 1.0,
+        "s" => 1e3,
+        "m" => 60e3,
+        "h" => 3600e3,
+        "d" => 86_400e3,
         _ => return Err(explain()),
     };
     let number: f64 = number.parse().map_err(|_| explain())?;
-    Duration::try_from_secs_f64(number * seconds).map_err(|_| explain())
+    Duration::try_from_secs_f64(number * milliseconds / 1e3).map_err(|_| explain())
 }
 
 /// Writes a duration in the largest unit in which it is whole.
@@ -46,11 +47,16 @@ mod tests {
 
     #[test]
     fn a_duration_is_a_number_and_a_unit() {
-        for (text, milliseconds) in
-            [("250ms", 250), ("15s", 15_000), ("1.5h", 5_400_000), ("2d", 172_800_000), ("0s", 0)]
-        {
+        for (text, milliseconds) in [
+            ("250ms", 250),
+            ("15s", 15_000),
+            ("1.5h", 5_400_000),
+            ("2d", 172_800_000),
+            ("0s", 0),
+            ("7907673600ms", 7_907_673_600),
+        ] {
             let duration = parse_duration(text).unwrap();
-            assert_eq!(duration.as_millis(), milliseconds, "{text}");
+            assert_eq!(duration, Duration::from_millis(milliseconds), "{text}");
             assert_eq!(parse_duration(&show_duration(duration)), Ok(duration));
         }
     }

@@ -162,8 +162,8 @@ impl Ledger {
 
     /// Queues what a subscriber may have missed: every stream's newest state, and what is not retained of the last
     /// `tail` transitions.
-    pub fn reannounce(&mut self, tail: usize) {
-        for (first, held) in self.held.iter().rev().take(tail) {
+    pub fn reannounce(&mut self, tail: usize, since: i64) {
+        for (first, held) in self.held.iter().rev().take(tail).filter(|(_, held)| held.stamp >= since) {
             let events = (0..held.count).filter(|bit| held.retain & (1 << bit) == 0);
             self.waiting.extend(events.map(|bit| first + u64::from(bit)));
         }

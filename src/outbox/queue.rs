@@ -208,9 +208,10 @@ impl Outbox {
     }
 
     /// Queues again what subscribers of a broker that lost its session may have missed: every stream's newest state,
-    /// and what is not retained of the last `tail` transitions. Returns how many publications wait now.
-    pub fn reannounce(&mut self, tail: usize) -> usize {
-        self.ledger.reannounce(tail);
+    /// and what is not retained of the last `tail` transitions, as far as they were appended at or after `since`. Returns how
+    /// many publications wait now.
+    pub fn reannounce(&mut self, tail: usize, since: Timestamp) -> usize {
+        self.ledger.reannounce(tail, since.as_millisecond());
         self.ledger.waiting()
     }
 

@@ -103,6 +103,7 @@ pub(super) fn decode_header(bytes: &[u8]) -> Result<Header, HeaderFault> {
         return Err(HeaderFault::Damaged);
     }
     match (version, segment, base) {
+        (Some(VERSION), _, Some(base)) if base > LAST_ENTRY => Err(HeaderFault::Damaged),
         (Some(VERSION), Some(segment), Some(base)) => Ok(Header { segment, base }),
         (version, ..) => Err(HeaderFault::Version(version.unwrap_or(0))),
     }
@@ -195,7 +196,8 @@ fn decode_body(body: &[u8]) -> Option<Record> {
     match reader.u8()? {
         KIND_ACKS => {
             let (entries, rest) = reader.0.as_chunks::<8>();
-            rest.is_empty().then(|| Record::Acks(entries.iter().map(|entry| u64::from_le_bytes(*entry)).collect()))
+            let entries: Vec<u64> = entries.iter().map(|entry| u64::from_le_bytes(*entry)).collect();
+            (rest.is_empty() && entries.iter().all(|entry| *entry <= LAST_ENTRY)).then_some(Record::Acks(entries))
         }
         KIND_TRANSITION => {
             let first = reader.u64()?;
@@ -204,7 +206,7 @@ fn decode_body(body: &[u8]) -> Option<Record> {
             let acked = reader.u8()?;
             let stream = reader.name()?;
             let count = usize::from(reader.u8()?);
-            if !(1..=MAX_PUBLICATIONS).contains(&count) || first.checked_add(count as u64).is_none() {
+            if !(1..=MAX_PUBLICATIONS).contains(&count) || first > LAST_ENTRY {
                 return None;
             }
             let mut publications = Vec::with_capacity(count);
@@ -271,6 +273,8 @@ impl<'a> Reader<'a> {
 
 const MAGIC: [u8; 8] = *b"WTOUTBOX";
 const VERSION: u32 = 1;
+/// No outbox lives to give out more: a larger number is damage, and would leave none for what comes after it.
+const LAST_ENTRY: u64 = 1 << 62;
 const KIND_TRANSITION: u8 = 1;
 const KIND_ACKS: u8 = 2;
 /// Length and checksum before each body.
@@ -310,6 +314,19 @@ mod tests {
         let records: Vec<_> = scan.records.into_iter().map(|(_, record)| record).collect();
         assert_eq!(records, [Record::Transition(record(1)), Record::Transition(record(3)), Record::Acks(vec![1, 4])]);
         assert!(scan.damage.is_empty() && scan.torn_at.is_none());
+    }
+
+    #[test]
+    fn an_entry_number_that_no_outbox_lives_to_give_out_is_damage() {
+        let header = encode_header(Header { segment: 3, base: LAST_ENTRY + 1 });
+        assert_eq!(decode_header(&header), Err(HeaderFault::Damaged));
+        let mut acks = Vec::new();
+        encode_acks(&[1, u64::MAX], &mut acks);
+        let mut transition = Vec::new();
+        encode_transition(&record(u64::MAX - 2), &mut transition);
+        for bytes in [acks, transition] {
+            assert_eq!(decode_record(&bytes), Err(RecordFault::Damaged));
+        }
     }
 
     #[test]

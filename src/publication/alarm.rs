@@ -99,6 +99,24 @@ impl AlarmPayload {
         self.seq
     }
 
+    pub fn machine(&self) -> &Name {
+        &self.machine
+    }
+
+    /// The episode's id.
+    pub fn episode(&self) -> &str {
+        &self.id
+    }
+
+    pub fn state(&self) -> State {
+        self.state
+    }
+
+    /// Which model scored the machine.
+    pub fn model(&self) -> &ModelIdentity {
+        &self.model
+    }
+
     pub fn to_json(&self) -> Vec<u8> {
         // Every member is a text, a finite number, a list or a map with texts as keys: nothing JSON cannot write.
         serde_json::to_vec(self).expect("an alarm payload is always JSON")

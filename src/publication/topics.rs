@@ -48,6 +48,16 @@ impl Topics {
         format!("{}/{machine}/score", self.base)
     }
 
+    /// Where a command is given.
+    pub fn order(&self, machine: &Name, verb: &str) -> String {
+        format!("{}/{machine}/cmd/{verb}", self.base)
+    }
+
+    /// The filters that bring every machine's alarm, and every event.
+    pub fn all_alarms(&self) -> [String; 2] {
+        [self.alarms(), format!("{}/+/event", self.base)]
+    }
+
     /// The filter that brings every command.
     pub fn commands(&self) -> String {
         format!("{}/+/cmd/+", self.base)
@@ -62,6 +72,11 @@ impl Topics {
     /// Where a command is answered.
     pub fn result(&self, machine: &Name, verb: &str) -> String {
         format!("{}/{machine}/cmd/{verb}/result", self.base)
+    }
+
+    /// Where `doctor` tries whether a message comes back.
+    pub fn doctor(&self) -> String {
+        format!("{}/doctor", self.base)
     }
 
     /// Whether a topic is one of the gateway's own, whatever an input's pattern says.
@@ -79,6 +94,7 @@ mod tests {
         let topics = Topics::new("wheeltapper/v1", &Name::parse("g1").unwrap());
         let machine = Name::parse("press-01").unwrap();
         assert_eq!(topics.alarm(&machine), "wheeltapper/v1/g1/press-01/alarm");
+        assert_eq!(topics.order(&machine, "ack"), "wheeltapper/v1/g1/press-01/cmd/ack");
         assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack"), Some(("press-01", "ack")));
         assert_eq!(topics.command("wheeltapper/v1/g1/press-01/cmd/ack/result"), None);
         assert_eq!(topics.result(&machine, "ack"), "wheeltapper/v1/g1/press-01/cmd/ack/result");

@@ -18,6 +18,7 @@ use crate::outbox::{EntryId, Publication};
 #[derive(Debug)]
 pub(super) struct Connection {
     client_id: String,
+    keep_session: bool,
     max_payload: usize,
     tracked_limit: usize,
     no_progress: Duration,
@@ -29,7 +30,7 @@ pub(super) struct Connection {
     /// Connections in a row that the broker closed right after accepting them.
     short_lived: u32,
     drop_session: bool,
-    closing: Option<Duration>,
+    farewell: Option<Farewell>,
     acks: VecDeque<(u16, bool)>,
     requests: VecDeque<Request>,
     outstanding: Outstanding,
@@ -57,6 +58,15 @@ enum Phase {
         since: Duration,
     },
     Closed,
+}
+
+/// A connection that is to end once everything on its way is confirmed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Farewell {
+    /// The end of patience; `None` once the farewell is asked for.
+    grace: Option<Duration>,
+    /// Another connection follows.
+    to_come_back: bool,
 }
 
 /// How to make the next connection.
@@ -95,6 +105,8 @@ pub(super) enum Fault {
     Unreadable(Unreadable),
     /// Given up by [`Connection::overdue`].
     NoProgress,
+    /// Ended by us, with a farewell, to come back with new certificates.
+    Renewal,
     /// Anything else, in words.
     Other(String),
 }
@@ -112,6 +124,7 @@ impl Connection {
     pub fn new(options: &LinkOptions) -> Self {
         Connection {
             client_id: options.client_id.clone(),
+            keep_session: options.keep_session,
             max_payload: options.max_payload,
             tracked_limit: tracked_limit(options.inflight),
             no_progress: options.no_progress,
@@ -121,7 +134,7 @@ impl Connection {
             poison: Poison::new(options.packet_limit()),
             short_lived: 0,
             drop_session: false,
-            closing: None,
+            farewell: None,
             acks: VecDeque::new(),
             requests: VecDeque::new(),
             outstanding: Outstanding::default(),
@@ -138,7 +151,7 @@ impl Connection {
         let drop_session = self.drop_session;
         self.phase = Phase::Connecting { drop_session };
         self.metrics.attempts += 1;
-        Attempt { clean_session: drop_session, packet_limit: self.poison.packet_limit() }
+        Attempt { clean_session: drop_session || !self.keep_session, packet_limit: self.poison.packet_limit() }
     }
 
     /// The broker accepted.
@@ -238,6 +251,8 @@ impl Connection {
     pub fn farewell_sent(&mut self, now: Duration) {
         if let Phase::Dropping { .. } = self.phase {
             self.phase = Phase::Waiting { until: now };
+        } else if self.farewell.is_some_and(|farewell| farewell.to_come_back) {
+            self.lost(now, Fault::Renewal, 0.0);
         } else {
             self.phase = Phase::Closed;
             self.metrics.online = false;
@@ -281,7 +296,8 @@ impl Connection {
         } else {
             self.events.push_back(LinkEvent::Unreachable { reason, attempts: self.schedule.attempts() });
         }
-        self.phase = if self.closing.is_some() { Phase::Closed } else { Phase::Waiting { until: now + delay } };
+        let ended = self.farewell.take_if(|farewell| farewell.to_come_back).is_none() && self.farewell.is_some();
+        self.phase = if ended { Phase::Closed } else { Phase::Waiting { until: now + delay } };
     }
 
     /// Takes a publication that is to be confirmed, or hands it back at once.
@@ -320,13 +336,26 @@ impl Connection {
 
     /// Say farewell once everything on its way is confirmed, or after a grace time.
     pub fn close(&mut self, now: Duration) {
-        if self.closing.is_none() {
-            self.closing = Some(now + GRACE);
+        if self.farewell.is_none_or(|farewell| farewell.to_come_back) {
+            self.farewell = Some(Farewell { grace: Some(now + GRACE), to_come_back: false });
         }
         if !matches!(self.phase, Phase::Online { .. }) {
             self.drop_publications();
             self.phase = Phase::Closed;
         }
+    }
+
+    /// New certificates: say farewell likewise, and come back with them.
+    pub fn renew(&mut self, now: Duration) {
+        self.metrics.certificates_renewed += 1;
+        if self.farewell.is_none() && !matches!(self.phase, Phase::Waiting { .. } | Phase::Closed) {
+            self.farewell = Some(Farewell { grace: Some(now + GRACE), to_come_back: true });
+        }
+    }
+
+    /// New certificates that cannot be used.
+    pub fn certificates_refused(&mut self) {
+        self.metrics.certificates_refused += 1;
     }
 
     /// Offers what is to be sent until it is refused. What is refused is offered again (trap M12).
@@ -341,11 +370,17 @@ impl Connection {
             self.acks.pop_front();
             self.metrics.acks_sent += 1;
         }
-        if self.closing.is_some_and(|grace| now >= grace || (self.outstanding.is_empty() && self.requests.is_empty())) {
-            self.requests.clear();
-            self.requests.push_back(Request::Disconnect);
-            // Asked for once.
-            self.closing = Some(Duration::MAX);
+        let done = self.outstanding.is_empty() && self.requests.is_empty();
+        if let Some(Farewell { grace, .. }) = &mut self.farewell
+            && grace.is_some_and(|grace| done || now >= grace)
+        {
+            *grace = None;
+            // What was still to be sent is handed back when the farewell is on the wire.
+            self.requests.push_front(Request::Disconnect);
+        } else if self.farewell.is_some_and(|farewell| farewell.grace.is_none())
+            && self.requests.front() != Some(&Request::Disconnect)
+        {
+            return;
         }
         while let Some(request) = self.requests.front() {
             if !take(request) {
@@ -356,7 +391,8 @@ impl Connection {
                 Some(Request::Publish { entry, .. }) => self.outstanding.requested(Sent { entry, since: now }),
                 Some(Request::Subscribe(filters)) => self.subscriptions.requested(now, &filters),
                 Some(Request::Unsubscribe(filter)) => self.subscriptions.leaving(now, filter),
-                Some(Request::Ack { .. } | Request::Disconnect) | None => {}
+                Some(Request::Disconnect) => return,
+                Some(Request::Ack { .. }) | None => {}
             }
         }
     }
@@ -367,8 +403,8 @@ impl Connection {
         match self.phase {
             Phase::Waiting { until } => Some(until),
             Phase::Online { .. } => {
-                let closing = self.closing.filter(|grace| *grace != Duration::MAX);
-                self.oldest().map(|oldest| oldest + self.no_progress).into_iter().chain(closing).min()
+                let grace = self.farewell.and_then(|farewell| farewell.grace);
+                self.oldest().map(|oldest| oldest + self.no_progress).into_iter().chain(grace).min()
             }
             Phase::Connecting { .. } | Phase::Dropping { .. } | Phase::Closed => None,
         }
@@ -402,7 +438,7 @@ impl Connection {
     }
 
     pub fn metrics(&self) -> LinkMetrics {
-        LinkMetrics { outstanding: self.tracked(), ..self.metrics }
+        LinkMetrics { outstanding: self.tracked(), subscribed: self.subscriptions.granted(), ..self.metrics }
     }
 
     fn hand_on(&mut self, inbound: Inbound, ack: Option<AckToken>) {
@@ -422,8 +458,9 @@ impl Connection {
         self.requests.extend(missing.into_iter().map(Request::Subscribe));
     }
 
-    fn takes_publications(&self) -> bool {
-        matches!(self.phase, Phase::Online { .. }) && self.closing.is_none()
+    /// Online, and no farewell is on its way.
+    pub fn takes_publications(&self) -> bool {
+        matches!(self.phase, Phase::Online { .. }) && self.farewell.is_none()
     }
 
     /// Tracked publications on their way.
@@ -437,13 +474,23 @@ impl Connection {
     }
 
     fn drop_publications(&mut self) {
-        let queued = std::mem::take(&mut self.requests).into_iter().filter_map(|request| match request {
+        let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
+        let gone = sent.chain(self.take_queued()).collect();
+        self.give_back(gone);
+    }
+
+    /// The publications that the client library has not taken; every other request is dropped.
+    fn take_queued(&mut self) -> Vec<(Option<EntryId>, Qos)> {
+        let publication = |request| match request {
             Request::Publish { entry, qos, .. } => Some((entry, qos)),
             Request::Ack { .. } | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Disconnect => None,
-        });
-        let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
+        };
+        std::mem::take(&mut self.requests).into_iter().filter_map(publication).collect()
+    }
+
+    fn give_back(&mut self, publications: Vec<(Option<EntryId>, Qos)>) {
         let (mut lost, mut untracked, mut unconfirmed) = (Vec::new(), 0, 0);
-        for (entry, qos) in sent.chain(queued) {
+        for (entry, qos) in publications {
             match (entry, qos) {
                 (Some(entry), _) => lost.push(entry),
                 (None, Qos::AtMostOnce) => unconfirmed += 1,
@@ -503,6 +550,7 @@ impl Connection {
             }
             Fault::Unreadable(Unreadable::Malformed(why)) => format!("the broker sent a packet that is no MQTT: {why}"),
             Fault::NoProgress => format!("a publication or subscription stayed unconfirmed for {:?}", self.no_progress),
+            Fault::Renewal => "connecting anew with new certificates".to_owned(),
             Fault::Other(words) => words.clone(),
         }
     }

@@ -136,6 +136,7 @@ fn a_refused_or_downgraded_subscription_is_told_and_a_refused_one_asked_for_agai
     events(&mut connection);
     connection.subscription_sent(1);
     connection.subscription_answered(1, &[Some(Qos::AtMostOnce), None]);
+    assert_eq!(connection.metrics().subscribed, 1);
     let told = events(&mut connection);
     let downgraded = LinkEvent::SubscriptionDowngraded { filter: "a/#".into(), granted: Qos::AtMostOnce };
     assert_eq!(told, [downgraded, LinkEvent::SubscriptionRefused { filter: "b".into() }]);
@@ -183,6 +184,17 @@ fn a_client_id_that_two_clients_use_is_named_and_the_wait_grows() {
     }
     assert!(matches!(told, Some(LinkEvent::ClientIdContested { reason }) if reason.contains("\"g1\"")));
     assert!(connection.deadline() >= Some(at(70)));
+}
+
+#[test]
+fn a_client_that_comes_once_leaves_no_session_behind_however_often_it_connects() {
+    let mut connection = Connection::new(&LinkOptions { keep_session: false, ..options() });
+    for attempt in 0..3 {
+        assert!(connection.attempt().clean_session);
+        connection.connected(at(attempt), false);
+        assert!(matches!(&offered(&mut connection, at(attempt))[..], [Request::Subscribe(_)]));
+        connection.lost(at(attempt), Fault::HungUp, 0.5);
+    }
 }
 
 #[test]
@@ -238,6 +250,20 @@ fn a_farewell_waits_for_confirmations_but_not_for_ever() {
         let expected = if confirmed { LinkEvent::Acknowledged(EntryId(1)) } else { lost };
         assert_eq!(told.last(), Some(&expected));
     }
+}
+
+#[test]
+fn what_found_no_room_before_the_farewell_is_handed_back() {
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), true);
+    events(&mut connection);
+    connection.publish_tracked(EntryId(1), publication());
+    connection.close(at(0));
+    connection.offer(at(0), |_| false);
+    assert_eq!(offered(&mut connection, at(1)), [Request::Disconnect]);
+    connection.farewell_sent(at(1));
+    assert_eq!(events(&mut connection), [LinkEvent::Lost(vec![EntryId(1)])]);
+    assert_eq!(connection.take_released().tracked, 1);
 }
 
 #[derive(Clone, Debug)]
@@ -407,4 +433,49 @@ proptest! {
         world.hear(&mut connection)?;
         prop_assert!(world.given.is_empty(), "never answered: {:?}", world.given);
     }
+}
+
+#[test]
+fn new_certificates_end_a_connection_with_a_farewell_and_bring_another_one() {
+    let [confirmed, unconfirmed, late] = [1, 2, 3].map(EntryId);
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), false);
+    for (packet, entry) in [(1, confirmed), (2, unconfirmed)] {
+        connection.publish_tracked(entry, publication());
+        offered(&mut connection, at(11));
+        connection.publication_sent(packet);
+    }
+    connection.renew(at(11));
+    assert_eq!(offered(&mut connection, at(11)), [], "what is on its way is waited for");
+    connection.publish_tracked(late, publication());
+    connection.publication_confirmed(1);
+    assert_eq!(connection.deadline(), Some(at(12)));
+    assert_eq!(offered(&mut connection, at(12)), [Request::Disconnect]);
+    assert_eq!(offered(&mut connection, at(12)), [], "and nothing comes after it");
+    events(&mut connection);
+    connection.farewell_sent(at(12));
+    assert!(connection.is_waiting() && connection.deadline().unwrap() < at(13));
+    assert_eq!(
+        events(&mut connection),
+        [
+            LinkEvent::Lost(vec![unconfirmed]),
+            LinkEvent::Disconnected { reason: "connecting anew with new certificates".to_owned() },
+        ]
+    );
+    online(&mut connection, at(13), true);
+    assert!(!connection.is_closed());
+    connection.publish_tracked(late, publication());
+    assert_eq!(offered(&mut connection, at(13)).len(), 1, "publications are taken again");
+    assert_eq!(connection.metrics().certificates_renewed, 1);
+}
+
+#[test]
+fn an_end_that_is_asked_for_during_a_renewal_is_an_end() {
+    let mut connection = Connection::new(&options());
+    online(&mut connection, at(0), false);
+    connection.renew(at(11));
+    connection.close(at(11));
+    assert_eq!(offered(&mut connection, at(11)), [Request::Disconnect]);
+    connection.farewell_sent(at(11));
+    assert!(connection.is_closed());
 }

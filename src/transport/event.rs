@@ -154,6 +154,12 @@ pub struct LinkMetrics {
     pub limit_raised: u64,
     /// Times that the client id was found contested.
     pub contested: u64,
+    /// Times that new certificates were taken into use.
+    pub certificates_renewed: u64,
+    /// Times that new certificates could not be used, so that the old ones were kept.
+    pub certificates_refused: u64,
     /// Publications on their way, tracked ones.
     pub outstanding: usize,
+    /// Subscriptions that the broker has granted.
+    pub subscribed: usize,
 }

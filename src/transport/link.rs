@@ -6,7 +6,7 @@ use std::{
     pin::pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -21,6 +21,9 @@ use super::{
     AckToken, LinkEvent, LinkMetrics, LinkOptions, OptionsError, Qos, Refusal,
     connection::{Connection, Fault, tracked_limit},
     options::{check_filters, check_publication},
+    rotation::{self, News},
+    tls::Tls,
+    tls_words,
     wire::{self, Wire},
 };
 use crate::outbox::{EntryId, Publication};
@@ -42,6 +45,12 @@ pub struct Link {
     farewells: Vec<oneshot::Sender<()>>,
     /// Every handle is gone, so no command will come.
     orphaned: bool,
+    /// About the certificates, if there are any.
+    news: Option<mpsc::Receiver<News>>,
+    /// The certificates that worked before the present ones, until these have worked too.
+    worked: Option<Tls>,
+    /// The newest certificates, if the broker did not take them.
+    turned_away: Option<Tls>,
 }
 
 /// The way in. Cheap to clone; nothing here waits or blocks, so it may be called from any thread.
@@ -75,6 +84,7 @@ struct Queued {
 
 #[derive(Debug)]
 struct Shared {
+    /// Publications are taken.
     online: AtomicBool,
     tracked: AtomicUsize,
     tracked_limit: usize,
@@ -82,6 +92,8 @@ struct Shared {
     untracked_limit: usize,
     unconfirmed: AtomicUsize,
     largest: usize,
+    /// Rises at least once a second while the task goes on.
+    turns: AtomicU64,
 }
 
 impl Link {
@@ -101,6 +113,7 @@ impl Link {
             untracked_limit: usize::from(options.inflight / 4).max(1),
             unconfirmed: AtomicUsize::new(0),
             largest: LARGEST_OUT,
+            turns: AtomicU64::new(0),
         });
         let (metrics_tx, metrics) = watch::channel(LinkMetrics::default());
         let link = Link {
@@ -114,6 +127,9 @@ impl Link {
             stalled: None,
             farewells: Vec::new(),
             orphaned: false,
+            news: options.tls.clone().map(rotation::watch),
+            worked: None,
+            turned_away: None,
             options,
         };
         tokio::spawn(link.run());
@@ -136,21 +152,29 @@ impl Link {
         // Dropping the farewells answers them.
     }
 
-    /// True when the next attempt is due, false if a command came first.
+    /// True when the next attempt is due, as it is with new certificates, false if something else came first.
     async fn wait(&mut self) -> bool {
         let until = self.connection.deadline().map(|until| self.started + until);
         select! {
             () = sleep_until(until.unwrap_or_else(Instant::now)) => true,
+            () = tokio::time::sleep(IDLE) => false,
             command = self.commands.recv(), if !self.orphaned => {
                 self.orphaned |= command.is_none();
-                        obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
+                obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                 false
+            }
+            news = hear(&mut self.news) => {
+                learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed())
             }
         }
     }
 
     /// One connection, from the attempt at it to its end.
     async fn connect(&mut self) {
+        while let Some(news) = self.news.as_mut().and_then(|news| news.try_recv().ok()) {
+            learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
+        }
+        let mut on_trial = self.worked.is_some();
         let mut wire = Wire::open(&self.options, self.connection.attempt());
         let sender = wire.sender();
         let fault = loop {
@@ -173,22 +197,39 @@ impl Link {
                         self.orphaned |= command.is_none();
                         obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
                     }
+                    news = hear(&mut self.news) => {
+                        learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
+                    }
                     () = sleep_until(self.started + deadline) => {}
                 }
             };
             match polled {
                 Ok(Ok(event)) => {
                     wire::tell(event, self.started.elapsed(), &mut self.connection);
-                    if self.connection.is_waiting() || self.connection.is_closed() {
+                    if std::mem::take(&mut on_trial) {
+                        (self.worked, self.turned_away) = (None, None);
+                    }
+                    if self.connection.is_waiting() {
+                        break None;
+                    }
+                    if self.connection.is_closed() {
                         return;
                     }
                 }
-                Ok(Err(error)) => break wire::fault(&error, &self.options),
-                Err(fault) => break fault,
+                Ok(Err(error)) => {
+                    match tls_words::blames_certificates(&error) {
+                        true if on_trial => self.fall_back(),
+                        true => self.try_again(),
+                        false => {}
+                    }
+                    break Some(wire::fault(&error, &self.options, self.connection.metrics().online));
+                }
+                Err(fault) => break Some(fault),
             }
         };
         let now = self.started.elapsed();
         wire.tell_rest(now, &mut self.connection);
+        let Some(fault) = fault else { return };
         if self.connection.is_waiting() || self.connection.is_closed() {
             return;
         }
@@ -198,9 +239,25 @@ impl Link {
         self.connection.lost(now, fault, random());
     }
 
+    /// The broker does not take the new certificates: those that it took are better.
+    fn fall_back(&mut self) {
+        tracing::warn!("mqtt: the broker does not take the new certificates; the old ones are in use again");
+        self.connection.certificates_refused();
+        let worked = self.worked.take();
+        self.turned_away = std::mem::replace(&mut self.options.tls, worked);
+    }
+
+    /// The old certificates fail too: by now the broker may take the new ones, or it was not about certificates at all.
+    fn try_again(&mut self) {
+        if let Some(newest) = self.turned_away.take() {
+            self.worked = self.options.tls.replace(newest);
+        }
+    }
+
     /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
     /// the same, so a consumer that acknowledges before it takes the next event never waits for us.
     async fn deliver(&mut self) {
+        self.shared.turns.fetch_add(1, Relaxed);
         let Link { connection, events, commands, room, stalled, shared, .. } = self;
         while let Some(event) = connection.next_event() {
             if let LinkEvent::Connected { .. } = event {
@@ -250,9 +307,9 @@ impl Link {
             }
         }
         release(shared, connection);
-        let metrics = connection.metrics();
-        shared.online.store(metrics.online, Relaxed);
-        self.metrics.send_replace(metrics);
+        // Before a farewell too, or a consumer would offer again and again what is handed back at once.
+        shared.online.store(connection.takes_publications(), Relaxed);
+        self.metrics.send_replace(connection.metrics());
     }
 }
 
@@ -314,6 +371,11 @@ impl LinkHandle {
         }
     }
 
+    /// Rises at least once a second while the link goes on, connected or not; a consumer that takes nothing holds it up.
+    pub fn turns(&self) -> u64 {
+        self.shared.turns.load(Relaxed)
+    }
+
     /// Counts since the start.
     pub fn metrics(&self) -> LinkMetrics {
         *self.metrics.borrow()
@@ -371,6 +433,42 @@ fn obey(
         }
         // Every handle is gone: nobody could end the connection any more.
         None => connection.close(now),
+    }
+}
+
+/// The next news about the certificates; never where there is none to come.
+async fn hear(news: &mut Option<mpsc::Receiver<News>>) -> News {
+    let heard = match news {
+        Some(news) => news.recv().await,
+        None => None,
+    };
+    match heard {
+        Some(heard) => heard,
+        None => std::future::pending().await,
+    }
+}
+
+/// True if there are new certificates.
+fn learn(
+    news: News,
+    options: &mut LinkOptions,
+    worked: &mut Option<Tls>,
+    connection: &mut Connection,
+    now: Duration,
+) -> bool {
+    match news {
+        News::Renewed(tls) => {
+            tracing::info!("mqtt: new certificates; connecting anew with them");
+            let before = options.tls.replace(tls);
+            *worked = worked.take().or(before);
+            connection.renew(now);
+            true
+        }
+        News::Refused(why) => {
+            tracing::warn!(%why, "mqtt: the new certificates cannot be used; the old ones stay in use");
+            connection.certificates_refused();
+            false
+        }
     }
 }
 

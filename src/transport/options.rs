@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Qos;
+use super::{Qos, Tls};
 use crate::outbox::Publication;
 
 /// How to reach the broker and what to ask of it.
@@ -14,8 +14,12 @@ pub struct LinkOptions {
     pub port: u16,
     /// Must be the same after every start and used by no other client: the broker keeps the session under it.
     pub client_id: String,
+    /// The broker keeps what comes while this client is away. Not for a client that comes once: its session would stay.
+    pub keep_session: bool,
     /// User name and password.
     pub credentials: Option<Credentials>,
+    /// Certificates, if the connection is to be encrypted; new ones in their files are used without a restart.
+    pub tls: Option<Tls>,
     /// A silent broker is given up after at most twice this time.
     pub keep_alive: Duration,
     /// Larger messages are counted and their payload dropped. The connection takes packets of up to this or 1 MiB,
@@ -36,7 +40,7 @@ pub struct LinkOptions {
 }
 
 /// A user name and its password.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     /// The user name.
     pub username: String,
@@ -51,7 +55,7 @@ pub enum OptionsError {
     #[error("mqtt.host: found an empty or unprintable name, expected a host name or an address")]
     Host,
     /// Port 0.
-    #[error("mqtt.port: found 0, expected 1 to 65535; brokers listen on 1883")]
+    #[error("mqtt.port: found 0, expected 1 to 65535; brokers listen on 1883, or 8883 with TLS")]
     Port,
     /// No usable client id.
     #[error("mqtt.client_id: found {0:?}, expected 1 to 256 printable characters; the session is kept under it")]
@@ -96,7 +100,9 @@ impl LinkOptions {
             host: host.into(),
             port,
             client_id: client_id.into(),
+            keep_session: true,
             credentials: None,
+            tls: None,
             keep_alive: Duration::from_secs(7),
             max_payload: 256 << 10,
             inflight: 400,

@@ -120,6 +120,11 @@ impl Subscriptions {
         events
     }
 
+    /// How many the broker has granted.
+    pub fn granted(&self) -> usize {
+        self.filters.iter().filter(|filter| filter.confirmed).count()
+    }
+
     /// The connection is gone, and with it every question.
     pub fn lost(&mut self) {
         self.requested.clear();

@@ -1,20 +1,20 @@
 //! The client library, and nothing else knows it: options in, its events and errors in our words out.
 //!
 //! Every connection gets a client of its own, so nothing of an old one (queued requests, buffered events, a packet id
-//! that collided: traps M1 to M3) outlives it. A later TLS transport is set in [`open`], from files read anew for each
-//! connection (trap M14).
+//! that collided: traps M1 to M3) outlives it, and each is opened with the certificates of its time (trap M14).
 
 use std::{io::ErrorKind, net::Ipv6Addr, time::Duration};
 
 use rumqttc::{
-    AsyncClient, ConnectionError, Event, EventLoop, Incoming, LastWill, MqttOptions, Outgoing, Publish, QoS,
-    StateError, SubscribeFilter, SubscribeReasonCode, mqttbytes,
+    AsyncClient, ConnectReturnCode, ConnectionError, Event, EventLoop, Incoming, LastWill, MqttOptions, Outgoing,
+    Publish, QoS, StateError, SubscribeFilter, SubscribeReasonCode, TlsConfiguration, Transport, mqttbytes,
 };
 
 use super::{
     LinkOptions, Qos,
     connection::{Attempt, Connection, Fault, Inbound, Request},
     poison::Unreadable,
+    tls_words,
 };
 
 /// A client for one connection.
@@ -31,8 +31,9 @@ impl Wire {
     /// `options` have passed [`LinkOptions::check`], so none of the setters' assertions (trap M8) can fail.
     pub fn open(options: &LinkOptions, attempt: Attempt) -> Wire {
         let host = match options.host.parse::<Ipv6Addr>() {
-            Ok(address) => format!("[{address}]"),
-            Err(_) => options.host.clone(),
+            // The library finds the address either way, but takes no brackets for a name in a certificate.
+            Ok(address) if options.tls.is_none() => format!("[{address}]"),
+            _ => options.host.clone(),
         };
         let mut mqtt = MqttOptions::new(&options.client_id, host, options.port);
         mqtt.set_keep_alive(options.keep_alive)
@@ -42,6 +43,9 @@ impl Wire {
             .set_max_packet_size(attempt.packet_limit, attempt.packet_limit);
         if let Some(credentials) = &options.credentials {
             mqtt.set_credentials(&credentials.username, &credentials.password);
+        }
+        if let Some(tls) = &options.tls {
+            mqtt.set_transport(Transport::tls_with_config(TlsConfiguration::Rustls(tls.config())));
         }
         if let Some(will) = &options.will {
             mqtt.set_last_will(LastWill::new(&will.topic, will.payload.clone(), QoS::AtLeastOnce, will.retain));
@@ -117,17 +121,33 @@ pub(super) fn tell(event: Event, now: Duration, connection: &mut Connection) {
     }
 }
 
-pub(super) fn fault(error: &ConnectionError, options: &LinkOptions) -> Fault {
+/// Why a connection that was not accepted yet ended.
+pub(super) fn explain(error: &ConnectionError, options: &LinkOptions) -> String {
+    match fault(error, options, false) {
+        Fault::Other(words) => words,
+        fault => format!("broker {}:{}: {fault:?}", options.host, options.port),
+    }
+}
+
+/// What an error means; `accepted` says whether it came after the CONNACK.
+pub(super) fn fault(error: &ConnectionError, options: &LinkOptions, accepted: bool) -> Fault {
     let broker = format!("broker {}:{}", options.host, options.port);
+    if let Some(words) = options.tls.as_ref().and_then(|tls| tls_words::explain(error, tls)) {
+        return Fault::Other(format!("{broker} {words}"));
+    }
+    let hung_up = || match accepted {
+        true => Fault::HungUp,
+        false => Fault::Other(format!("{broker} closed the connection before it accepted it; {}", suspicion(options))),
+    };
     let io = |kind: ErrorKind| match kind {
         ErrorKind::ConnectionReset
         | ErrorKind::ConnectionAborted
         | ErrorKind::BrokenPipe
-        | ErrorKind::UnexpectedEof => Fault::HungUp,
+        | ErrorKind::UnexpectedEof => hung_up(),
         _ => Fault::Other(format!("{broker}: {error}")),
     };
     match error {
-        ConnectionError::MqttState(StateError::ConnectionAborted) => Fault::HungUp,
+        ConnectionError::MqttState(StateError::ConnectionAborted) => hung_up(),
         ConnectionError::MqttState(StateError::Io(error)) | ConnectionError::Io(error) => io(error.kind()),
         ConnectionError::MqttState(StateError::Deserialization(error)) => match error {
             mqttbytes::Error::Io(error) => io(error.kind()),
@@ -138,13 +158,32 @@ pub(super) fn fault(error: &ConnectionError, options: &LinkOptions) -> Fault {
         ConnectionError::MqttState(StateError::AwaitPingResp) => {
             Fault::Other(format!("{broker} has not answered a ping for {:?}", options.keep_alive))
         }
-        ConnectionError::ConnectionRefused(code) => Fault::Other(format!(
-            "{broker} refused the connection: {code:?}; check `mqtt.username`, the password and the broker's ACL"
-        )),
+        ConnectionError::ConnectionRefused(code) => {
+            Fault::Other(format!("{broker} refused the connection: {code:?}; {}", advice(*code)))
+        }
         ConnectionError::NetworkTimeout => {
             Fault::Other(format!("{broker} did not answer within {CONNECT_TIMEOUT:?}; check host, port and firewall"))
         }
         error => Fault::Other(format!("{broker}: {error}")),
+    }
+}
+
+/// What is most likely wrong where a broker closes a connection without a word.
+fn suspicion(options: &LinkOptions) -> &'static str {
+    match &options.tls {
+        None => "if that is its TLS port, add [mqtt.tls]; else its log says why",
+        Some(tls) if tls.shows_a_certificate() => "most likely it does not take the gateway's certificate",
+        Some(_) => "if it wants a client certificate, give mqtt.tls.cert_file and key_file; else its log says why",
+    }
+}
+
+/// What to do about a refusal.
+fn advice(code: ConnectReturnCode) -> &'static str {
+    match code {
+        ConnectReturnCode::RefusedProtocolVersion => "it does not speak MQTT 3.1.1; update it, or allow that version",
+        ConnectReturnCode::BadClientId => "it takes no client of this name; change `mqtt.client_id`, or allow it there",
+        ConnectReturnCode::ServiceUnavailable => "it is overloaded or starting; if it stays so, look into its log",
+        _ => "check `mqtt.username`, the password and the broker's ACL",
     }
 }
 
@@ -153,7 +192,7 @@ fn inbound(publish: Publish) -> Inbound {
     Inbound { topic, payload, retain, dup, qos: ours(qos), packet: pkid }
 }
 
-fn ours(qos: QoS) -> Qos {
+pub(super) fn ours(qos: QoS) -> Qos {
     match qos {
         QoS::AtMostOnce => Qos::AtMostOnce,
         QoS::AtLeastOnce => Qos::AtLeastOnce,

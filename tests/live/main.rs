@@ -1,14 +1,19 @@
 //! The built binary against real brokers: everything here starts what it needs on free ports of the loopback.
 
 mod commands;
+mod doctor;
 mod mosquitto_dropin;
 mod oversight;
 mod readme;
 mod reload;
 mod service;
+mod shell;
+mod tls;
 mod whole_way;
 
 mod support {
+    #[path = "../../support/certificates.rs"]
+    pub mod certificates;
     pub mod gateway;
     pub mod mosquitto;
     #[path = "../../support/rig.rs"]

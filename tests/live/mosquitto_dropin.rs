@@ -8,7 +8,7 @@ use crate::support::gateway::Setup;
 use crate::support::mosquitto::{Mosquitto, free_port};
 use crate::support::wobble::lines;
 
-const PASSWORD: &str = "made-for-this-test";
+pub const PASSWORD: &str = "made-for-this-test";
 
 #[test]
 fn with_the_drop_in_the_gateway_alarms_and_only_an_operator_acknowledges() {
@@ -47,7 +47,7 @@ fn with_the_drop_in_the_gateway_alarms_and_only_an_operator_acknowledges() {
 }
 
 /// The drop-in and its access rules as they are, with the test's own port, folder and passwords.
-fn configured(folder: &Path, port: u16) -> String {
+pub fn configured(folder: &Path, port: u16) -> String {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/mosquitto");
     std::fs::copy(shipped.join("wheeltapper.acl"), folder.join("wheeltapper.acl")).unwrap();
     let passwords = folder.join("wheeltapper.passwd");

@@ -12,7 +12,10 @@ fn every_command_of_the_readme_works_in_an_empty_folder() {
     let readme = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
     let commands = commands(&readme);
     let verbs: BTreeSet<&str> = commands.iter().filter_map(|command| verb(command)).collect();
-    assert!(["calibrate", "check", "replay", "run", "score"].iter().all(|verb| verbs.contains(verb)), "{verbs:?}");
+    assert!(
+        ["alarms", "calibrate", "check", "doctor", "replay", "run", "score"].iter().all(|verb| verbs.contains(verb)),
+        "{verbs:?}"
+    );
 
     let broker = Mosquitto::start();
     let folder = tempfile::tempdir().unwrap();

@@ -1,8 +1,10 @@
+use tracing::warn;
+
 use super::Pipeline;
 use crate::acquisition::Name;
 use crate::alarm::{Action, Standing};
 use crate::clock::Now;
-use crate::command::{Order, Reply, Verb, Wish};
+use crate::command::{Finding, Order, Reply, Verb, Wish};
 use crate::outbox::Publication;
 use crate::publication::{AlarmPayload, show_stamp};
 use crate::transport::{Qos, Refusal};
@@ -37,6 +39,10 @@ impl Pipeline {
                 }
             },
         };
+        if self.replies.len() >= MOST_REPLIES {
+            warn!(machine = %name, "too many answers wait for the broker; the same command again will be answered");
+            return;
+        }
         self.replies.push_back(Publication { topic, payload: answer, retain: false });
     }
 
@@ -46,6 +52,7 @@ impl Pipeline {
         }
         match wish {
             Wish::Act(action) => self.act(name, &action, reply, now),
+            Wish::Keep(finding) => self.keep(name, finding, reply, now),
             Wish::Replay { from_seq } => {
                 let reply = reply.with(self.standing(name));
                 if self.replays.len() >= MOST_REPLAYS {
@@ -86,15 +93,29 @@ impl Pipeline {
         }
     }
 
+    /// Keeps what somebody has found at a machine.
+    fn keep(&mut self, name: &Name, finding: Finding, reply: Reply, now: Now) -> Reply {
+        let Some(machine) = self.plant.machine_mut(name.as_str()) else {
+            return reply.refusing("feedback is about a machine, and this is the gateway");
+        };
+        let reply = reply.with(machine.standing());
+        match self.feedback.take(finding, machine, &self.outbox, now.utc) {
+            Ok(()) => reply,
+            Err(refusal) => reply.refusing(refusal),
+        }
+    }
+
     /// A machine, or the gateway itself.
     fn knows(&mut self, name: &Name) -> bool {
         *name == self.voice.gateway.name || self.plant.machine_mut(name.as_str()).is_some()
     }
 
-    fn standing(&mut self, name: &Name) -> Option<&Standing> {
+    /// Where its alarm stands, if it ever had one.
+    pub(super) fn standing(&mut self, name: &Name) -> Option<&Standing> {
         match self.plant.machine_mut(name.as_str()) {
             Some(machine) => machine.standing(),
-            None => self.oversight.own().standing(),
+            None if *name == self.voice.gateway.name => self.oversight.own().standing(),
+            None => None,
         }
     }
 
@@ -112,7 +133,9 @@ impl Pipeline {
             for entry in self.outbox.replay(name.as_str(), from_seq).filter(|entry| entry.publication.topic == topic) {
                 let payload = AlarmPayload::replayed(&entry.publication.payload);
                 let publication = Publication { payload, ..entry.publication };
-                if let Err(Refusal::Full(_)) = self.link.publish_now(publication, Qos::AtLeastOnce) {
+                if let Err(Refusal::Full(_) | Refusal::Offline(_)) =
+                    self.link.publish_now(publication, Qos::AtLeastOnce)
+                {
                     self.replays.push_front((name.clone(), entry.seq));
                     return;
                 }
@@ -121,5 +144,7 @@ impl Pipeline {
     }
 }
 
+/// Answers that may wait for the broker: more than anybody asks for within the time that he waits for one.
+const MOST_REPLIES: usize = 8192;
 /// Replays that may wait for each other.
 const MOST_REPLAYS: usize = 16;

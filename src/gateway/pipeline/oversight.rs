@@ -37,14 +37,8 @@ struct Published {
 }
 
 impl Oversight {
-    pub fn new(own: OwnAlarm) -> Self {
-        Self {
-            own,
-            performance: Performance::default(),
-            refused: BTreeSet::new(),
-            degraded: false,
-            published: Published::default(),
-        }
+    pub fn new(own: OwnAlarm, performance: Performance) -> Self {
+        Self { own, performance, refused: BTreeSet::new(), degraded: false, published: Published::default() }
     }
 
     /// A connection begins: the broker may know nothing of what was published before.
@@ -55,6 +49,11 @@ impl Oversight {
 
     pub fn disconnected(&mut self) {
         self.published.connected = false;
+    }
+
+    /// The broker is asked for its subscriptions again; what it still refuses it will say once more.
+    pub fn asks_again(&mut self) {
+        self.refused.clear();
     }
 
     pub fn subscription_refused(&mut self, filter: String) {
@@ -79,7 +78,10 @@ impl Pipeline {
         let broker = self.oversight.refused.first().map(|filter| {
             format!("the broker refuses the subscription {filter}: nothing arrives under it; check its access rules")
         });
-        if let Some(transition) = self.oversight.own.look(disk.or(broker), now.utc) {
+        // Where this alarm stood, the broker may know better: what follows must not bear a number that was used.
+        if self.recall.is_over()
+            && let Some(transition) = self.oversight.own.look(disk.or(broker), now.utc)
+        {
             self.announce_own(transition);
         }
         self.oversight.performance.pass_time(now);

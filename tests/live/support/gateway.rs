@@ -34,9 +34,15 @@ impl Setup {
     }
 
     pub fn run(&self) -> Gateway {
+        self.run_with(&[])
+    }
+
+    /// The same in another environment.
+    pub fn run_with(&self, environment: &[(&str, &str)]) -> Gateway {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.log()).unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_wheeltapper"))
             .args(["run", "--config", self.config.to_str().unwrap()])
+            .envs(environment.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)
             .spawn()
@@ -50,6 +56,10 @@ impl Setup {
 }
 
 impl Gateway {
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     /// As a power cut would.
     pub fn kill(mut self) {
         self.process.kill().unwrap();
@@ -68,7 +78,7 @@ impl Gateway {
     }
 
     fn signal(&self, signal: &str) {
-        assert!(Command::new("kill").args([signal, &self.process.id().to_string()]).status().unwrap().success());
+        assert!(Command::new("kill").args([signal, &self.id().to_string()]).status().unwrap().success());
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
@@ -60,6 +60,14 @@ impl Mosquitto {
     /// From here on messages are published and subscribed to by this user.
     pub fn log_in(&mut self, user: &str, password: &str) {
         self.credentials = ["-u", user, "-P", password].map(str::to_owned).to_vec();
+    }
+
+    /// From here on its clients show this certificate and believe this authority.
+    pub fn with_tls(mut self, ca: &Path, (certificate, key): &(PathBuf, PathBuf)) -> Self {
+        let arguments = [("--cafile", ca), ("--cert", certificate), ("--key", key)];
+        self.credentials =
+            arguments.iter().flat_map(|(name, path)| [(*name).into(), path.display().to_string()]).collect();
+        self
     }
 
     fn client(&self, program: &str) -> Command {
