@@ -412,7 +412,7 @@ proptest! {
         channels in 1usize..=9, blocks in prop::collection::vec(block(), 1..=5), spare in 0usize..3, seed: u64
     ) {
         let mut sketch = Sketch::new(channels, seed);
-        let (mut last, mut width, mut window) = ("x".to_owned(), channels, 1 + spare);
+        let (mut last, mut width, mut window) = ("x".to_owned(), channels, 2 + spare);
         for Block { taps, dilation, width: next, activation, residual, cut } in blocks {
             let next = if residual { width } else { next };
             let causal = Kernel::causal(taps, dilation);

@@ -1,7 +1,8 @@
 //! Models: a package folder's bytes come in, a verified [`Model`] that hands out one [`Denoiser`] a machine goes out.
 //!
 //! Nothing of a package is used before its manifest was read, its files hashed, its graph held against the contract and
-//! its test vectors reproduced. This room knows neither telemetry nor alarms.
+//! its test vectors reproduced. It then runs on the fastest of three engines that gives what whole windows give: the
+//! ring, tract one column a call, or tract with the whole window. This room knows neither telemetry nor alarms.
 
 mod denoiser;
 mod engine;
