@@ -18,6 +18,7 @@ use wheeltapper::clock::Now;
 use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, Role};
 use wheeltapper::machine::Profile;
 use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits};
+use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
 
 use plant::{
     ALIGNMENT, CALIBRATION, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, receive, universal,
@@ -100,22 +101,36 @@ fn detection(criterion: &mut Criterion) {
     }
 }
 
+/// One new column by each engine, for one machine and for many in turn, whose states then lie in no near cache.
 fn denoising(criterion: &mut Criterion) {
-    let model = hydraulic_model();
-    let contract = &model.manifest().contract;
-    let mut denoiser = model.denoiser().expect("it was verified");
-    let scaled =
-        |t: usize| (0..contract.channels.len()).map(|channel| (t as f32 * 0.1 + channel as f32).sin()).collect();
-    let columns: Vec<Vec<f32>> = (0..20 * contract.window).map(scaled).collect();
-    for column in &columns {
-        denoiser.push(column).expect("it was verified");
-    }
-    let mut columns = columns.iter().cycle();
-    let mut group = criterion.benchmark_group(model.manifest().name.as_str());
+    let package = shipped("hydraulic-dae").expect("it comes with the binary");
+    let mut group = criterion.benchmark_group("hydraulic-dae");
     group.throughput(Throughput::Elements(1));
-    group.bench_function(denoiser.engine(), |bencher| {
-        bencher.iter(|| black_box(denoiser.push(columns.next().expect("it has no end"))).is_ok());
-    });
+    for engine in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Window] {
+        let model = Model::load_from(&package, false, engine).expect("it is sound");
+        assert_eq!(model.engine(), engine);
+        let contract = &model.manifest().contract;
+        let scaled =
+            |t: usize| (0..contract.channels.len()).map(|channel| (t as f32 * 0.1 + channel as f32).sin()).collect();
+        let columns: Vec<Vec<f32>> = (0..20 * contract.window).map(scaled).collect();
+        for machines in [1, 1000, 10_000] {
+            let mut denoisers: Vec<Box<dyn Denoiser>> = (0..machines)
+                .map(|_| {
+                    let mut denoiser = model.denoiser().expect("it was verified");
+                    denoiser.recall(&columns[..contract.window].concat());
+                    denoiser
+                })
+                .collect();
+            let (mut column, mut machine) = (0, 0);
+            group.bench_function(format!("{}, {machines} in turn", engine.name()), |bencher| {
+                bencher.iter(|| {
+                    machine = (machine + 1) % machines;
+                    column = (column + usize::from(machine == 0)) % columns.len();
+                    black_box(denoisers[machine].push(&columns[column])).is_ok()
+                });
+            });
+        }
+    }
 }
 
 fn the_whole_way(criterion: &mut Criterion) {

@@ -74,7 +74,8 @@ fn the_summary_says_that_the_network_of_the_kind_is_on() {
     let summary: Value = serde_json::from_str(&told.out).expect("the summary is JSON");
     assert_eq!(summary["model"]["name"], "hydraulic-dae");
     let parts = summary["parts"].as_array().expect("parts");
-    assert!(parts.iter().any(|part| part["name"] == "residual_mewma"), "{parts:?}");
+    let network = parts.iter().find(|part| part["name"] == "residual_mewma");
+    assert_eq!(network.map(|part| &part["engine"]), Some(&Value::from("ring")), "{parts:?}");
 }
 
 fn share(contribution: &Value) -> String {

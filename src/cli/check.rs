@@ -4,6 +4,7 @@ use super::outcome::{Outcome, print};
 use super::surroundings;
 use crate::config::Config;
 use crate::gateway::{Stock, StockedKind};
+use crate::models::TurnedDown;
 
 /// Validates everything that a run needs, without running
 #[derive(Debug, clap::Args)]
@@ -37,7 +38,13 @@ fn as_json(config: &Config, stock: &Stock, warnings: &[String]) -> serde_json::V
     let kinds = stock.kinds.iter().map(|(name, stocked)| {
         let model = stocked.model.as_ref().map(|model| {
             let manifest = model.manifest();
-            serde_json::json!({ "name": manifest.name, "version": manifest.version, "sha256": model.sha256() })
+            serde_json::json!({
+                "name": manifest.name,
+                "version": manifest.version,
+                "sha256": model.sha256(),
+                "engine": model.engine().name(),
+                "turned_down": model.turned_down(),
+            })
         });
         (name.to_string(), serde_json::json!({ "model": model }))
     });
@@ -61,13 +68,17 @@ fn as_text(config: &Config, stock: &Stock, warnings: &[String]) -> String {
     }
     for (name, StockedKind { kind, model, .. }) in &stock.kinds {
         let channels = kind.channels().len();
-        lines.push(match model {
-            Some(model) => {
-                let (model, version) = (&model.manifest().name, &model.manifest().version);
-                format!("  kind {name}: {channels} channels, model {model} {version} reproduces its test vectors")
-            }
-            None => format!("  kind {name}: {channels} channels, charts alone"),
-        });
+        let Some(model) = model else {
+            lines.push(format!("  kind {name}: {channels} channels, charts alone"));
+            continue;
+        };
+        let (model_name, version, engine) = (&model.manifest().name, &model.manifest().version, model.engine().name());
+        lines.push(format!(
+            "  kind {name}: {channels} channels, model {model_name} {version} reproduces its test vectors, engine {engine}"
+        ));
+        for TurnedDown { engine, why } in model.turned_down() {
+            lines.push(format!("    not {engine}: {why}"));
+        }
     }
     lines.push(format!("  {} playbooks render", stock.library.playbooks().len()));
     lines.extend(warnings.iter().map(|warning| format!("  warning: {warning}")));

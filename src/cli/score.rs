@@ -14,6 +14,7 @@ use crate::advisory::{MachineFacts, Recommendation};
 use crate::detection::{Contribution, CycleReport, Part};
 use crate::gateway::StockedKind;
 use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
+use crate::models::{Model, TurnedDown};
 use crate::publication::show_stamp;
 use crate::recording::{Recording, Row};
 
@@ -178,6 +179,24 @@ struct Episode {
 struct PartOn {
     name: &'static str,
     why: &'static str,
+    /// How the network runs, of the part that has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine: Option<&'static str>,
+    /// The faster engines that it does not run on.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    turned_down: Vec<TurnedDown>,
+}
+
+impl PartOn {
+    fn new(name: &'static str, model: Option<&Model>) -> Self {
+        let model = model.filter(|_| name == NETWORK_PART);
+        Self {
+            name,
+            why: why(name),
+            engine: model.map(|model| model.engine().name()),
+            turned_down: model.map(|model| model.turned_down().to_vec()).unwrap_or_default(),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -232,7 +251,8 @@ impl Summary {
             self.realised_rate = limit.realised_rate;
             self.limit_factor = Some(limit.factor);
         }
-        self.parts = feed.machine().parts().into_iter().map(|name| PartOn { name, why: why(name) }).collect();
+        let model = feed.machine().profile().model.as_deref();
+        self.parts = feed.machine().parts().into_iter().map(|name| PartOn::new(name, model)).collect();
     }
 
     fn print(&self) {
@@ -285,7 +305,7 @@ fn label(row: &Row) -> String {
 
 fn why(part: &str) -> &'static str {
     match part {
-        "residual_mewma" => "the kind's network tells what to expect at each point of the load cycle",
+        NETWORK_PART => "the kind's network tells what to expect at each point of the load cycle",
         "scatter" => "always on: how much the channels scatter, fast and slowly",
         "cycle" => "the calibration's rows repeat: what is usual depends on the phase of the load cycle",
         _ => "always on: the channels' own levels and relations",
@@ -319,3 +339,6 @@ impl Drop for Progress {
         }
     }
 }
+
+/// The part of the score that a network has.
+const NETWORK_PART: &str = "residual_mewma";

@@ -1,17 +1,25 @@
 //! Models: a package folder's bytes come in, a verified [`Model`] that hands out one [`Denoiser`] a machine goes out.
 //!
 //! Nothing of a package is used before its manifest was read, its files hashed, its graph held against the contract and
-//! its test vectors reproduced. This room knows neither telemetry nor alarms.
+//! its test vectors reproduced. It then runs on the fastest of three engines that gives what whole windows give: the
+//! ring, tract one column a call, or tract with the whole window. This room knows neither telemetry nor alarms.
 
 mod denoiser;
+mod engine;
 mod manifest;
 mod network;
 mod package;
+mod pulse;
+mod reference;
+mod ring;
 mod shipped;
+#[cfg(test)]
+mod sketch;
 mod vectors;
 mod window;
 
 pub use denoiser::{Denoiser, InferenceError};
+pub use engine::{EngineKind, TurnedDown};
 pub use manifest::{ChannelContract, Contract, Manifest, Training};
 pub use package::{Model, PackageError, PackageFiles};
 pub use shipped::{Shipped, shipped, shipped_names};

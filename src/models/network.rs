@@ -9,16 +9,39 @@ use super::Contract;
 /// A graph that tract has typed, optimised and made runnable, for one window of one machine a call.
 pub(super) type Plan = Arc<TypedRunnableModel>;
 
+/// A graph of one window as it was typed, and as it runs.
+pub(super) struct Network {
+    pub typed: TypedModel,
+    pub plan: Plan,
+}
+
 /// Reads an ONNX graph and holds it against the contract.
 ///
 /// tract is a large body of code that was written for files of good will: whatever panics in it is caught here and
 /// becomes an error of the package.
-pub(super) fn plan(onnx: &[u8], contract: &Contract) -> Result<Plan, String> {
-    guarded(|| {
-        let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(|error| format!("{error:#}"))?;
-        refuse_external_data(&proto)?;
-        build(&proto, contract)
-    })
+pub(super) fn network(onnx: &[u8], contract: &Contract) -> Result<Network, String> {
+    guarded(|| build(onnx, contract))
+}
+
+/// Reads an ONNX graph whose input and output have the names of the contract.
+pub(super) fn read(onnx: &[u8], contract: &Contract) -> Result<InferenceModel, String> {
+    let plain = |error: TractError| format!("{error:#}");
+    let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(plain)?;
+    refuse_external_data(&proto)?;
+    // PyTorch's exporters write inner shapes that contradict a pinned input; tract finds them itself.
+    let model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(&proto).map_err(plain)?;
+    let names = |outlets: &[OutletId]| -> Vec<String> {
+        outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect()
+    };
+    let inputs = names(model.input_outlets().map_err(plain)?);
+    if inputs != [contract.input.as_str()] {
+        return Err(format!("the graph's inputs are {inputs:?}, the contract says {:?}", contract.input));
+    }
+    let outputs: Vec<String> = proto.graph.iter().flat_map(|graph| &graph.output).map(|out| out.name.clone()).collect();
+    if outputs != [contract.output.as_str()] {
+        return Err(format!("the graph's outputs are {outputs:?}, the contract says {:?}", contract.output));
+    }
+    Ok(model)
 }
 
 /// Runs a piece of tract and turns a panic in it into an error.
@@ -31,37 +54,26 @@ pub(super) fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, 
     })
 }
 
-fn build(proto: &ModelProto, contract: &Contract) -> Result<Plan, String> {
+fn build(onnx: &[u8], contract: &Contract) -> Result<Network, String> {
     let shape = [1, contract.channels.len(), contract.window];
     let plain = |error: TractError| format!("{error:#}");
-    // PyTorch's exporters write inner shapes that contradict a pinned input; tract finds them itself.
-    let mut model = tract_onnx::onnx().with_ignore_value_info(true).model_for_proto_model(proto).map_err(plain)?;
-    let names = |outlets: &[OutletId]| -> Vec<String> {
-        outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect()
-    };
-    let inputs = names(model.input_outlets().map_err(plain)?);
-    if inputs != [contract.input.as_str()] {
-        return Err(format!("the graph's inputs are {inputs:?}, the contract says {:?}", contract.input));
-    }
-    let outputs: Vec<String> = proto.graph.iter().flat_map(|graph| &graph.output).map(|out| out.name.clone()).collect();
-    if outputs != [contract.output.as_str()] {
-        return Err(format!("the graph's outputs are {outputs:?}, the contract says {:?}", contract.output));
-    }
+    let mut model = read(onnx, contract)?;
     model.set_input_fact(0, f32::fact(shape).into()).map_err(plain)?;
     let model = model.into_typed().map_err(plain)?;
     refuse_giants(&model)?;
-    let model = model.into_optimized().map_err(plain)?;
+    let typed = model.into_decluttered().map_err(plain)?;
+    let model = typed.clone().into_optimized().map_err(plain)?;
     let output = model.output_fact(0).map_err(plain)?;
     if output.datum_type != f32::datum_type() || output.shape.as_concrete() != Some(&shape) {
         return Err(format!(
             "the graph gives {output:?} for an input of {shape:?} f32, the contract says the same shape"
         ));
     }
-    model.into_runnable().map_err(plain)
+    Ok(Network { typed, plan: model.into_runnable().map_err(plain)? })
 }
 
 /// A graph can ask for any amount of memory in a few bytes, and a process that gets it is killed, not warned.
-fn refuse_giants(model: &TypedModel) -> Result<(), String> {
+pub(super) fn refuse_giants(model: &TypedModel) -> Result<(), String> {
     let mut whole = 0usize;
     for node in &model.nodes {
         for output in &node.outputs {

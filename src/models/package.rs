@@ -1,7 +1,9 @@
 use std::io;
 
+use super::engine::{Engine, EngineKind, TurnedDown};
 use super::manifest::FileEntry;
-use super::network::{Plan, plan};
+use super::network::network;
+use super::reference::Reference;
 use super::vectors::TestVectors;
 use super::window::WindowDenoiser;
 use super::{Denoiser, InferenceError, Manifest, shipped};
@@ -21,19 +23,24 @@ pub trait PackageFiles {
 pub struct Model {
     manifest: Manifest,
     sha256: String,
-    plan: Plan,
+    engine: Engine,
+    turned_down: Vec<TurnedDown>,
 }
 
 impl Model {
-    /// Reads a package and makes it prove what it promises.
+    /// Reads a package, makes it prove what it promises, and chooses the fastest engine that keeps it.
     ///
     /// `allow_unsigned` admits a package whose manifest is not one of those that this binary was built with.
     pub fn load(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<Self, PackageError> {
+        Self::load_from(files, allow_unsigned, EngineKind::Ring)
+    }
+
+    /// The same without the engines that are faster than `first`.
+    pub fn load_from(files: &dyn PackageFiles, allow_unsigned: bool, first: EngineKind) -> Result<Self, PackageError> {
         let refuse = |what| PackageError { origin: files.origin(), what };
         let (manifest, sha256) = read_manifest(files, allow_unsigned).map_err(refuse)?;
-        let model = verify(files, manifest, sha256).map_err(refuse)?;
-        model.reproduce_vectors(files).map_err(refuse)?;
-        Ok(model)
+        let (engine, turned_down) = verify(files, &manifest, first).map_err(refuse)?;
+        Ok(Self { manifest, sha256, engine, turned_down })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -47,33 +54,17 @@ impl Model {
 
     /// A denoiser that follows one machine.
     pub fn denoiser(&self) -> Result<Box<dyn Denoiser>, InferenceError> {
-        Ok(Box::new(WindowDenoiser::new(&self.plan, &self.manifest.contract)?))
+        self.engine.denoiser(&self.manifest.contract)
     }
 
-    fn reproduce_vectors(&self, files: &dyn PackageFiles) -> Result<(), Broken> {
-        let Manifest { contract, vectors, .. } = &self.manifest;
-        let bytes = listed(files, &self.manifest, &vectors.path)?;
-        let unfit = |why: String| Broken::Vectors { path: vectors.path.clone(), why };
-        let cases: TestVectors = serde_json::from_slice(&bytes).map_err(|error| unfit(error.to_string()))?;
-        if cases.cases.is_empty() {
-            return Err(unfit("there is no case in it".to_owned()));
-        }
-        let mut denoiser = self.denoiser().map_err(|error| Broken::Graph(error.to_string()))?;
-        for (index, case) in cases.cases.iter().enumerate() {
-            let columns = case.columns(contract.channels.len()).filter(|&columns| columns >= contract.window);
-            let columns = columns.ok_or_else(|| {
-                unfit(format!(
-                    "case {index} is not {} channels of at least {} columns",
-                    contract.channels.len(),
-                    contract.window
-                ))
-            })?;
-            let largest = case.difference(&mut *denoiser, columns).map_err(|error| unfit(error.to_string()))?;
-            if largest > vectors.tolerance {
-                return Err(Broken::Difference { case: index, largest, tolerance: vectors.tolerance });
-            }
-        }
-        Ok(())
+    /// How its denoisers run.
+    pub fn engine(&self) -> EngineKind {
+        self.engine.kind()
+    }
+
+    /// The faster engines that it does not run on, and why.
+    pub fn turned_down(&self) -> &[TurnedDown] {
+        &self.turned_down
     }
 }
 
@@ -174,17 +165,56 @@ fn check_contract(manifest: &Manifest) -> Result<(), String> {
     Ok(())
 }
 
-fn verify(files: &dyn PackageFiles, manifest: Manifest, sha256: String) -> Result<Model, Broken> {
+fn verify(
+    files: &dyn PackageFiles,
+    manifest: &Manifest,
+    first: EngineKind,
+) -> Result<(Engine, Vec<TurnedDown>), Broken> {
     let mut graphs = manifest.files.iter().filter(|file| file.path.ends_with(".onnx"));
     let (Some(graph), None) = (graphs.next(), graphs.next()) else {
         return Err(Broken::Contract("expected exactly one [[file]] that ends in .onnx".to_owned()));
     };
-    let onnx = listed(files, &manifest, &graph.path)?;
+    let onnx = listed(files, manifest, &graph.path)?;
     for file in manifest.files.iter().filter(|file| file.path != graph.path) {
-        listed(files, &manifest, &file.path)?;
+        listed(files, manifest, &file.path)?;
     }
-    let plan = plan(&onnx, &manifest.contract).map_err(Broken::Graph)?;
-    Ok(Model { manifest, sha256, plan })
+    let network = network(&onnx, &manifest.contract).map_err(Broken::Graph)?;
+    let unusable = |error: InferenceError| Broken::Graph(error.to_string());
+    let mut window = WindowDenoiser::new(&network.plan, &manifest.contract).map_err(unusable)?;
+    let mut reference = reproduce_vectors(files, manifest, &mut window)?;
+    if first < EngineKind::Window {
+        reference.add_random(&manifest.contract, &mut window).map_err(unusable)?;
+    }
+    Ok(Engine::choose(network, &onnx, &manifest.contract, &reference, first))
+}
+
+fn reproduce_vectors(
+    files: &dyn PackageFiles,
+    manifest: &Manifest,
+    window: &mut WindowDenoiser,
+) -> Result<Reference, Broken> {
+    let Manifest { contract, vectors, .. } = manifest;
+    let bytes = listed(files, manifest, &vectors.path)?;
+    let unfit = |why: String| Broken::Vectors { path: vectors.path.clone(), why };
+    let cases: TestVectors = serde_json::from_slice(&bytes).map_err(|error| unfit(error.to_string()))?;
+    if cases.cases.is_empty() {
+        return Err(unfit("there is no case in it".to_owned()));
+    }
+    let mut reference = Reference::default();
+    for (index, case) in cases.cases.iter().enumerate() {
+        if case.length(contract.channels.len()).is_none_or(|columns| columns < contract.window) {
+            return Err(unfit(format!(
+                "case {index} is not {} channels of at least {} columns",
+                contract.channels.len(),
+                contract.window
+            )));
+        }
+        let largest = reference.add_case(case, window).map_err(|error| unfit(error.to_string()))?;
+        if largest > vectors.tolerance {
+            return Err(Broken::Difference { case: index, largest, tolerance: vectors.tolerance });
+        }
+    }
+    Ok(reference)
 }
 
 /// A file of the package, if it is what the manifest says.

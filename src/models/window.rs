@@ -1,7 +1,7 @@
 use tract_onnx::prelude::*;
 
 use super::network::{Plan, guarded};
-use super::{Contract, Denoiser, InferenceError};
+use super::{Contract, Denoiser, EngineKind, InferenceError};
 use crate::manipulation::Window;
 
 /// Runs any network as a whole window under tract and keeps the newest output column.
@@ -24,11 +24,16 @@ impl WindowDenoiser {
             output: vec![0.0; channels],
         })
     }
+
+    /// Takes a column whose output nobody asks for.
+    pub fn skip(&mut self, column: &[f32]) {
+        self.window.push(column);
+    }
 }
 
 impl Denoiser for WindowDenoiser {
     fn push(&mut self, column: &[f32]) -> Result<Option<&[f32]>, InferenceError> {
-        self.window.push(column);
+        self.skip(column);
         if !self.window.is_full() {
             return Ok(None);
         }
@@ -71,6 +76,6 @@ impl Denoiser for WindowDenoiser {
     }
 
     fn engine(&self) -> &'static str {
-        "window"
+        EngineKind::Window.name()
     }
 }
