@@ -185,7 +185,10 @@ fn one_wild_reading_is_no_alarm_and_two_that_bear_each_other_out_count() {
     made_up.rows[700][1] = -9999.0;
     let folder = Folder::new();
     assert_eq!(Scores::read(&folder.score(made_up.text(USUAL), &[])).episodes(), []);
-    made_up.rows[700..760].iter_mut().for_each(|row| row[1] = -9999.0);
+    let mut dead = made_up.clone();
+    dead.rows[700..760].iter_mut().for_each(|row| row[1] = -9999.0);
+    assert_eq!(Scores::read(&folder.score(dead.text(USUAL), &[])).episodes(), [], "an error code is no reading");
+    made_up.rows[700..760].iter_mut().for_each(|row| row[1] -= 9999.0);
     assert_eq!(Scores::read(&folder.score(made_up.text(USUAL), &[])).episodes().len(), 1);
 }
 

@@ -74,7 +74,10 @@ pub fn shipped_kinds() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
 
-const SHIPPED: [(&str, &str); 1] = [("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml"))];
+const SHIPPED: [(&str, &str); 2] = [
+    ("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml")),
+    ("water-pump", include_str!("../../firmware-config/kinds/water-pump.toml")),
+];
 
 #[cfg(test)]
 mod tests {
