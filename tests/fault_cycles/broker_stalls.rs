@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::Scene;
 use crate::journal::Journal;
 use crate::mqtt::Outgoing;
-use crate::plant::{FAULT, Fleet, Plant, name, signal};
+use crate::plant::{FAULT, Fleet, Plant, RETURN, name, signal};
 use crate::table::Row;
 
 pub fn run(scene: &Scene) -> Vec<Row> {
@@ -108,8 +108,6 @@ fn command(machine: usize, verb: &str, mut order: Value) -> Outgoing {
 }
 
 const MACHINES: usize = 40;
-/// Rows after which a chart has forgotten a fault.
-const RETURN: usize = 30;
 /// From the broker's return on; the gateway believes a connection after 10 s.
 const LASTING: Duration = Duration::from_secs(11);
 const STALL: Duration = Duration::from_millis(700);

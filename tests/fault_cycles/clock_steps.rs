@@ -18,7 +18,7 @@ pub fn run(_: &Scene) -> Vec<Row> {
     };
     let broker = start_broker("");
     // A clock that was set back is believed after `lateness`.
-    let machine = |machine| format!("[[machine]]\nname = \"{}\"\nlateness = \"1s\"\n", name(machine));
+    let machine = |machine| format!("[[machine]]\nname = \"{}\"\nlateness = \"1s\"\ncalibrate = 400\n", name(machine));
     let machines: String = (0..6).map(machine).collect();
     let setup = setup(broker.port, &format!("[score]\nevery = \"0s\"\n{machines}"));
     let clock = Clock(setup.folder.path().join("clock"));
@@ -33,7 +33,7 @@ pub fn run(_: &Scene) -> Vec<Row> {
     ]);
     reader.wait("the gateway to be online", |heard| heard.is("/status") && heard.json()["state"] == "online");
     let mut load = Load { publisher: Publisher::connect(broker.port, "machines"), fleet: Fleet::new(6, 3) };
-    load.send(130, 0, false);
+    load.send(450, 0, false);
     load.send(60, 0, true);
     let mut raised = BTreeSet::new();
     reader.drain(Duration::from_millis(500), |heard| {

@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::Scene;
 use crate::journal::Journal;
 use crate::mqtt::Outgoing;
-use crate::plant::{FAULT, Fleet, Plant, name};
+use crate::plant::{FAULT, Fleet, Plant, RETURN, name};
 use crate::table::{Row, quantile};
 use crate::witness::{Heard, Publisher};
 
@@ -49,7 +49,7 @@ pub fn run(scene: &Scene) -> Vec<Row> {
     });
 
     // In the end every other machine is broken, and everything is told.
-    for _ in 0..60 {
+    for _ in 0..2 * RETURN {
         for machine in 0..MACHINES {
             plant.publisher.publish(plant.fleet.next(machine, if machine % 2 == 0 { FAULT } else { 0.0 }, 1));
         }
@@ -111,7 +111,7 @@ fn work(scene: &Scene, mut publisher: Publisher, mut fleet: Fleet, stop: &Atomic
             let machine = random.random_range(0..MACHINES);
             if left[machine] == 0 {
                 broken[machine] = !broken[machine];
-                left[machine] = if broken[machine] { random.random_range(3..12) } else { random.random_range(15..40) };
+                left[machine] = if broken[machine] { random.random_range(3..12) } else { random.random_range(30..90) };
             }
             left[machine] -= 1;
             publisher.publish(fleet.next(machine, if broken[machine] { FAULT } else { 0.0 }, 1));

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use crate::Scene;
 use crate::gateway::{Gateway, Setup};
 use crate::journal::Journal;
-use crate::plant::{FAULT, Fleet, name, setup, start_broker, wait_for_scoring};
+use crate::plant::{FAULT, Fleet, RETURN, name, setup, start_broker, wait_for_scoring};
 use crate::real_broker::RealBroker;
 use crate::table::{Row, ms};
 use crate::witness::{Heard, Publisher, Reader};
@@ -208,7 +208,7 @@ impl Site {
         let mut told = Told { events: 0, scores: 0, broken: Vec::new() };
         let before = self.journal.count();
         for _ in 0..times {
-            for (rows, moved) in [(4, FAULT), (30, 0.0)] {
+            for (rows, moved) in [(BREAKS, FAULT), (2 * RETURN, 0.0)] {
                 self.send(rows, moved);
                 let journal = &mut self.journal;
                 self.reader.drain(Duration::from_millis(300), |heard| {
@@ -223,8 +223,8 @@ impl Site {
         if told.events < least {
             told.broken.push(format!("{} alarms told, expected at least {least}", told.events));
         }
-        if told.scores != times * 34 * MACHINES {
-            told.broken.push(format!("{} scores, expected {}", told.scores, times * 34 * MACHINES));
+        if told.scores != times * (BREAKS + 2 * RETURN) * MACHINES {
+            told.broken.push(format!("{} scores, expected {}", told.scores, times * (BREAKS + 2 * RETURN) * MACHINES));
         }
         told
     }
@@ -290,3 +290,5 @@ fn not_mounted(what: &str) -> Row {
 }
 
 const MACHINES: usize = 10;
+/// Rows of a fault, far more than the on-delay.
+const BREAKS: usize = 10;

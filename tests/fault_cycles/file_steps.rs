@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::Scene;
-use crate::plant::{FAULT, Fleet, Plant, name};
+use crate::plant::{FAULT, Fleet, Plant, RETURN, name};
 use crate::table::Row;
 
 pub fn run(scene: &Scene) -> Vec<Row> {
@@ -19,7 +19,7 @@ pub fn run(scene: &Scene) -> Vec<Row> {
     plant.gateway.stop();
     plant.gateway = plant.setup.run();
     plant.send(4, FAULT, 1);
-    plant.send(30, 0.0, 1);
+    plant.send(RETURN, 0.0, 1);
     let whole = plant.newest(|_| ());
     plant.reader.drain(Duration::from_millis(300), drop);
     let Plant { broker: _broker, setup, gateway, mut publisher, reader, mut fleet } = plant;

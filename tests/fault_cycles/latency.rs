@@ -34,7 +34,7 @@ fn measured(scene: &Scene, named: &str, settings: &str) -> Row {
             let row = sample / MACHINES + machine * 7;
             thread::sleep((start + Duration::from_millis(sample as u64)).saturating_duration_since(Instant::now()));
             // The later a fault, the more machines are in it at once, and never all.
-            let moved = if row % 60 < 20 { FAULT } else { 0.0 };
+            let moved = if row % 120 < 20 { FAULT } else { 0.0 };
             sent.insert((name(machine), fleet.time(machine)), Instant::now());
             publisher.publish(fleet.next(machine, moved, 1));
         }

@@ -173,8 +173,10 @@ pub fn signal(process: u32, signal: &str) {
 
 /// An alarm comes with the first sample that is believed and goes with the first that is low.
 const SETTINGS: &str = "[machine_defaults]\ncalibrate = 100\ncadence = \"1s\"\n\
-                        [alarm]\nraise_after = \"1s\"\nclear_after = \"1s\"\n";
+                        [alarm]\nraise_after = \"2s\"\nclear_after = \"1s\"\n";
 /// Rows until a machine of [`SETTINGS`] has learned what is normal.
 const CALIBRATION: usize = 100;
 /// So far a channel moves in a fault, in ranges of its wobbling.
 pub const FAULT: f64 = 5.0;
+/// Rows after which the charts have forgotten a fault, and its alarm has returned.
+pub const RETURN: usize = 90;
