@@ -447,7 +447,9 @@ impl Machine {
             return false;
         }
         for &place in detector.scored().iter().filter(|&&place| is_frozen(place)) {
-            self.filled[place] = f64::NAN;
+            if let Some(value) = self.filled.get_mut(place) {
+                *value = f64::NAN;
+            }
         }
         true
     }
@@ -457,7 +459,7 @@ impl Machine {
         let Phase::Scoring(detector) = &self.phase else { return None };
         for &place in detector.scored() {
             let value = values.get(place).copied().unwrap_or(f64::NAN);
-            let has_value = !self.filled[place].is_nan();
+            let has_value = self.filled.get(place).is_some_and(|value| !value.is_nan());
             self.sensors.judge(
                 place,
                 match (value.is_nan(), detector.plausibility(place).fault(value)) {
