@@ -167,6 +167,10 @@ impl<M: MachineMaker> Plant<M> {
         self.machines.values().map(|watched| &watched.machine)
     }
 
+    pub fn machine(&self, name: &str) -> Option<&Machine> {
+        self.machines.get(name).map(|watched| &watched.machine)
+    }
+
     pub fn machine_mut(&mut self, name: &str) -> Option<&mut Machine> {
         self.machines.get_mut(name).map(|watched| &mut watched.machine)
     }

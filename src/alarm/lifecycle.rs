@@ -172,21 +172,13 @@ impl Alarm {
     pub fn observe(&mut self, score: f64, sample_time: Timestamp, now: Timestamp) -> Option<Transition> {
         self.condition.observe(score);
         self.newest = Some((score, sample_time));
-        let severity = match &self.deficiency {
-            Some(deficiency) if !self.condition.holds() => deficiency.severity,
-            _ => severity_of(score),
-        };
-        self.weigh(severity, now)
+        self.weigh(severity_of(score), now)
     }
 
     /// Takes what is wrong with what is said of the machine, or that nothing is, and tells what changed.
     pub fn report(&mut self, deficiency: Option<Deficiency>, now: Timestamp) -> Option<Transition> {
         self.deficiency = deficiency;
-        let severity = match &self.deficiency {
-            Some(deficiency) if !self.condition.holds() => deficiency.severity,
-            _ => self.severity(),
-        };
-        self.weigh(severity, now)
+        self.weigh(self.severity(), now)
     }
 
     /// Takes what excuses the machine from alarming, or that nothing does, and tells what changed.
@@ -259,16 +251,12 @@ impl Alarm {
         self.suppression
     }
 
-    fn class(&self) -> Class {
-        match self.deficiency {
-            Some(_) if !self.condition.holds() => Class::DataQuality,
-            _ => Class::Condition,
-        }
-    }
-
-    /// Compares what holds with where the alarm stands.
-    fn weigh(&mut self, severity: Severity, now: Timestamp) -> Option<Transition> {
-        let class = self.class();
+    /// Compares what holds with where the alarm stands; the severity is that of the condition.
+    fn weigh(&mut self, of_condition: Severity, now: Timestamp) -> Option<Transition> {
+        let (class, severity) = match &self.deficiency {
+            Some(deficiency) if !self.condition.holds() => (Class::DataQuality, deficiency.severity),
+            _ => (Class::Condition, of_condition),
+        };
         match (self.state(), self.holds()) {
             (State::Normal | State::ReturnedUnacknowledged, true) if !self.suppression.is_on() => {
                 self.rising = (0, Severity::Critical);

@@ -157,18 +157,20 @@ pub(super) fn exposed(config: &Config) -> Vec<String> {
     readable.collect()
 }
 
-/// The password in a file that the command line names, without the line's end.
+/// The password in a file that the command line names.
 pub(super) fn password_in(path: &Path) -> Result<String, Failure> {
-    let text = fs::read_to_string(path)
-        .map_err(|error| Failure::config(format_args!("the password file {}: {error}", path.display())))?;
-    Ok(text.trim_end_matches(['\r', '\n']).to_owned())
+    read_password(path).map_err(|what| Failure::config(format_args!("the password file {what}")))
 }
 
 /// The password in the file that a configuration names.
 fn password(config: &Config, place: &Place) -> Result<String, TomlError> {
     let wrong = |what: String| config.wrong(("mqtt", 0), "password_file", &what);
-    let path = located(place).map_err(wrong)?;
-    let text = fs::read_to_string(&path).map_err(|error| wrong(format!("{}: {error}", path.display())))?;
+    located(place).and_then(|path| read_password(&path)).map_err(wrong)
+}
+
+/// Without the line's end.
+fn read_password(path: &Path) -> Result<String, String> {
+    let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Ok(text.trim_end_matches(['\r', '\n']).to_owned())
 }
 

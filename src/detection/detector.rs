@@ -197,11 +197,6 @@ impl Detector {
         [("channel_mewma", level), ("scatter", scatter)].into_iter().chain(cycle).chain(network)
     }
 
-    /// How the network runs, if there is one.
-    pub fn engine(&self) -> Option<&'static str> {
-        self.network.as_ref().map(|network| network.denoiser.engine())
-    }
-
     /// Where the limit stands that the newest score was held against.
     pub fn limit(&self) -> LimitReport {
         self.limit.report()

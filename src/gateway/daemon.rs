@@ -10,7 +10,7 @@ use super::Workshop;
 use super::broker::{Access, broker_options};
 use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
-use super::pipeline::{Parts, Pipeline, RECALLED_AT, Reload, Voice};
+use super::pipeline::{Parts, Pipeline, Reload, Voice, with_alarms};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
@@ -89,9 +89,8 @@ impl Daemon {
         }
         let options = link_options(&config, access.clone(), &topics, since);
         let unwanted = unwanted_filters(&config, &options);
-        // First of all the retained alarms: what they tell must be known before telemetry changes it.
         let filters = options.subscriptions.clone();
-        let subscriptions = [(topics.alarms(), RECALLED_AT)].into_iter().chain(filters.iter().cloned()).collect();
+        let subscriptions = with_alarms(filters.clone(), topics.alarms());
         let (link, events) = Link::start(LinkOptions { unwanted, subscriptions, ..options })?;
         let voice = Voice {
             gateway: Gateway { name: config.gateway.clone(), config_sha256: config.sha256.clone() },

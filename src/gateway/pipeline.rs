@@ -13,7 +13,7 @@ use tracing::{error, info, warn};
 use self::oversight::Oversight;
 use self::recall::Recall;
 
-pub(super) use self::recall::RECALLED_AT;
+pub(super) use self::recall::with_alarms;
 use super::Workshop;
 use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
@@ -270,29 +270,6 @@ impl Pipeline {
         Now { utc: Timestamp::now(), steady: self.started.elapsed() }
     }
 
-    /// Takes an event of the link, unless it has to wait a moment for what the broker has kept.
-    fn hear(&mut self, event: LinkEvent) {
-        let topic = match &event {
-            LinkEvent::Message { topic, .. } | LinkEvent::Oversize { topic, .. } => Some(topic),
-            _ => None,
-        };
-        let heard = match topic {
-            Some(topic) if self.voice.topics.alarm_of(topic).is_none() => self.recall.hold(event),
-            _ => Some(event),
-        };
-        if let Some(event) = heard {
-            // What was held came first.
-            self.take_held();
-            self.take(event);
-        }
-    }
-
-    fn take_held(&mut self) {
-        for event in self.recall.due(self.started.elapsed()) {
-            self.take(event);
-        }
-    }
-
     fn take(&mut self, event: LinkEvent) {
         match event {
             LinkEvent::Message { topic, payload, retain, dup, ack, .. } => {
@@ -448,7 +425,7 @@ impl Pipeline {
 
     /// Says something else about an alarm that stands as it stood: the retained alarm alone, under the same `seq`.
     fn refresh(&mut self, name: &Name, announcement: Announcement) {
-        let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
+        let Some(machine) = self.plant.machine(name.as_str()) else { return };
         let model = machine.profile().identity();
         let payload = AlarmPayload::new(announcement, name, model, &self.voice.gateway);
         let alarm = Publication { topic: self.voice.topics.alarm(name), payload: payload.to_json(), retain: true };
@@ -458,7 +435,7 @@ impl Pipeline {
     }
 
     fn announce(&mut self, name: &Name, announcement: Announcement) {
-        let Some(machine) = self.plant.machine_mut(name.as_str()) else { return };
+        let Some(machine) = self.plant.machine(name.as_str()) else { return };
         let model = machine.profile().identity();
         self.publish_transition(name, announcement, model);
     }

@@ -474,23 +474,13 @@ impl Connection {
     }
 
     fn drop_publications(&mut self) {
-        let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
-        let gone = sent.chain(self.take_queued()).collect();
-        self.give_back(gone);
-    }
-
-    /// The publications that the client library has not taken; every other request is dropped.
-    fn take_queued(&mut self) -> Vec<(Option<EntryId>, Qos)> {
-        let publication = |request| match request {
+        let queued = std::mem::take(&mut self.requests).into_iter().filter_map(|request| match request {
             Request::Publish { entry, qos, .. } => Some((entry, qos)),
             Request::Ack { .. } | Request::Subscribe(_) | Request::Unsubscribe(_) | Request::Disconnect => None,
-        };
-        std::mem::take(&mut self.requests).into_iter().filter_map(publication).collect()
-    }
-
-    fn give_back(&mut self, publications: Vec<(Option<EntryId>, Qos)>) {
+        });
+        let sent = self.outstanding.take().into_iter().map(|sent| (sent.entry, Qos::AtLeastOnce));
         let (mut lost, mut untracked, mut unconfirmed) = (Vec::new(), 0, 0);
-        for (entry, qos) in publications {
+        for (entry, qos) in sent.chain(queued) {
             match (entry, qos) {
                 (Some(entry), _) => lost.push(entry),
                 (None, Qos::AtMostOnce) => unconfirmed += 1,

@@ -67,26 +67,17 @@ impl Pipeline {
     /// Does what a person wants done to an alarm.
     fn act(&mut self, name: &Name, action: &Action, reply: Reply, now: Now) -> Reply {
         let done = match self.plant.machine_mut(name.as_str()) {
-            Some(machine) => machine.act(action, now).map(|announcement| {
-                let told = announcement.is_some();
-                if let Some(announcement) = announcement {
-                    self.announce(name, announcement);
-                }
-                told
-            }),
-            None => self.oversight.own().alarm().act(action, now.utc).map(|transition| {
-                let told = transition.is_some();
-                if let Some(transition) = transition {
-                    self.announce_own(transition);
-                }
-                told
-            }),
+            Some(machine) => machine.act(action, now).map(|told| told.map(|told| self.announce(name, told))),
+            None => {
+                let done = self.oversight.own_mut().alarm().act(action, now.utc);
+                done.map(|transition| transition.map(|transition| self.announce_own(transition)))
+            }
         };
         let reply = reply.with(self.standing(name));
         match done {
             Ok(told) => {
                 // What is no transition stands nowhere but in the machine's memory.
-                self.remember_soon |= !told;
+                self.remember_soon |= told.is_none();
                 reply
             }
             Err(refusal) => reply.refusing(refusal),
@@ -95,7 +86,7 @@ impl Pipeline {
 
     /// Keeps what somebody has found at a machine.
     fn keep(&mut self, name: &Name, finding: Finding, reply: Reply, now: Now) -> Reply {
-        let Some(machine) = self.plant.machine_mut(name.as_str()) else {
+        let Some(machine) = self.plant.machine(name.as_str()) else {
             return reply.refusing("feedback is about a machine, and this is the gateway");
         };
         let reply = reply.with(machine.standing());
@@ -106,13 +97,13 @@ impl Pipeline {
     }
 
     /// A machine, or the gateway itself.
-    fn knows(&mut self, name: &Name) -> bool {
-        *name == self.voice.gateway.name || self.plant.machine_mut(name.as_str()).is_some()
+    fn knows(&self, name: &Name) -> bool {
+        *name == self.voice.gateway.name || self.plant.machine(name.as_str()).is_some()
     }
 
     /// Where its alarm stands, if it ever had one.
-    pub(super) fn standing(&mut self, name: &Name) -> Option<&Standing> {
-        match self.plant.machine_mut(name.as_str()) {
+    pub(super) fn standing(&self, name: &Name) -> Option<&Standing> {
+        match self.plant.machine(name.as_str()) {
             Some(machine) => machine.standing(),
             None if *name == self.voice.gateway.name => self.oversight.own().standing(),
             None => None,

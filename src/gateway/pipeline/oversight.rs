@@ -69,7 +69,11 @@ impl Oversight {
         self.refused.insert(filter);
     }
 
-    pub fn own(&mut self) -> &mut OwnAlarm {
+    pub fn own(&self) -> &OwnAlarm {
+        &self.own
+    }
+
+    pub fn own_mut(&mut self) -> &mut OwnAlarm {
         &mut self.own
     }
 

@@ -40,11 +40,16 @@ impl Recall {
 
     /// Keeps a message back for a moment, or gives it back.
     pub fn hold(&mut self, event: LinkEvent) -> Option<LinkEvent> {
-        if self.hold_until.is_none() || self.held.len() >= MOST_HELD {
+        if !self.holds() || self.held.len() >= MOST_HELD {
             return Some(event);
         }
         self.held.push(event);
         None
+    }
+
+    /// Whether messages are held at all.
+    pub fn holds(&self) -> bool {
+        self.hold_until.is_some()
     }
 
     /// What was held, once its moment is over.
@@ -73,14 +78,46 @@ impl Recall {
         match &mut self.filters {
             Some(afterwards) => {
                 *afterwards = filters.clone();
-                [(alarms, RECALLED_AT)].into_iter().chain(filters).collect()
+                with_alarms(filters, alarms)
             }
             None => filters,
         }
     }
 }
 
+/// These filters behind that of the retained alarms: what they tell must be known before telemetry changes it.
+pub(in crate::gateway) fn with_alarms(filters: Vec<(String, Qos)>, alarms: String) -> Vec<(String, Qos)> {
+    [(alarms, RECALLED_AT)].into_iter().chain(filters).collect()
+}
+
 impl Pipeline {
+    /// Takes an event of the link, unless it has to wait a moment for what the broker has kept.
+    pub(super) fn hear(&mut self, event: LinkEvent) {
+        let topic = match &event {
+            LinkEvent::Message { topic, .. } | LinkEvent::Oversize { topic, .. } => Some(topic),
+            _ => None,
+        };
+        let heard = match topic {
+            Some(topic) if self.voice.topics.alarm_of(topic).is_none() => self.recall.hold(event),
+            _ => Some(event),
+        };
+        if let Some(event) = heard {
+            // What was held came first.
+            self.take_held();
+            self.take(event);
+        }
+    }
+
+    pub(super) fn take_held(&mut self) {
+        // Nearly always, and then no clock is to be read for every message.
+        if !self.recall.holds() {
+            return;
+        }
+        for event in self.recall.due(self.started.elapsed()) {
+            self.take(event);
+        }
+    }
+
     /// Takes a retained alarm of this gateway. One that tells of a newer transition than is known here is where the
     /// machine's alarm goes on; its own alarms come back too, and are nothing new.
     pub(super) fn recall(&mut self, topic: &str, payload: &[u8], retained: bool) {
@@ -102,7 +139,7 @@ impl Pipeline {
         self.oversight.performance().resume(&name, &standing);
         info!(machine = %name, seq = standing.seq, state = ?standing.state, "goes on with the alarm that the broker has kept");
         if of_gateway {
-            self.oversight.own().resume(standing);
+            self.oversight.own_mut().resume(standing);
         } else if let Some(machine) = self.plant.machine_mut(name.as_str()) {
             machine.resume(standing, told);
         }
@@ -133,7 +170,7 @@ impl Pipeline {
 }
 
 /// Beside the window of messages that wait for their acknowledgement, which may be full of what is held.
-pub(in crate::gateway) const RECALLED_AT: Qos = Qos::AtMostOnce;
+const RECALLED_AT: Qos = Qos::AtMostOnce;
 /// For the retained alarms to come first.
 const HOLD: Duration = Duration::from_millis(400);
 const MOST_HELD: usize = 1024;
@@ -177,7 +214,7 @@ mod tests {
     fn a_reload_while_the_alarms_are_waited_for_keeps_the_asking_and_its_own_filters() {
         let alarms = || "g1/+/alarm".to_owned();
         let mut recall = Recall::new(filters(["old/+"]));
-        let asked = [(alarms(), RECALLED_AT)].into_iter().chain(filters(["new/+"])).collect::<Vec<_>>();
+        let asked: Vec<(String, Qos)> = [(alarms(), RECALLED_AT)].into_iter().chain(filters(["new/+"])).collect();
         assert_eq!(recall.beside(filters(["new/+"]), alarms()), asked);
         assert_eq!(recall.end(WHILE), None, "there was no connection yet");
         recall.connected(WHILE, false);
