@@ -18,9 +18,7 @@ impl Operator {
     fn with_gateway() -> (Self, Setup, Gateway) {
         let broker = Mosquitto::start();
         let setup = Setup::new(broker.port, "");
-        let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-        let gateway = setup.run();
-        subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+        let (subscriber, gateway) = broker.with_gateway(&setup);
         (Self { broker, subscriber }, setup, gateway)
     }
 

@@ -49,9 +49,7 @@ impl Told {
 fn where_all_is_well_nothing_fails_and_a_running_daemon_is_not_disturbed() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     let done = AtomicBool::new(false);
     let told = std::thread::scope(|scope| {
         scope.spawn(|| {

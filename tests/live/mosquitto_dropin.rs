@@ -1,6 +1,6 @@
 //! The drop-in for mosquitto: the gateway works with it, and only operators command it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,17 +12,8 @@ pub const PASSWORD: &str = "made-for-this-test";
 
 #[test]
 fn with_the_drop_in_the_gateway_alarms_and_only_an_operator_acknowledges() {
-    let port = free_port();
-    let folder = tempfile::tempdir().unwrap();
-    let config = configured(folder.path(), port);
-    let mut broker = Mosquitto::start_with(port, &config);
-    let password_file = folder.path().join("password");
-    std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
-    let setup = Setup::with_mqtt(port, &format!("username = \"wheeltapper\"\npassword_file = {password_file:?}\n"), "");
-    broker.log_in("operators", PASSWORD);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let Guarded { mut broker, setup, folder: _folder, .. } = Guarded::start();
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
 
     broker.log_in("machines", PASSWORD);
     broker.publish_lines("plant/m/telemetry", &lines(0..460, 0.0));
@@ -46,8 +37,30 @@ fn with_the_drop_in_the_gateway_alarms_and_only_an_operator_acknowledges() {
     assert_eq!(gateway.stop(), Some(0));
 }
 
+/// A broker under the drop-in, to which an operator is logged in, and a gateway that may log in to it.
+pub struct Guarded {
+    pub broker: Mosquitto,
+    pub setup: Setup,
+    /// With the password of every user.
+    pub password_file: PathBuf,
+    pub folder: tempfile::TempDir,
+}
+
+impl Guarded {
+    pub fn start() -> Self {
+        let port = free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let mut broker = Mosquitto::start_with(port, &configured(folder.path(), port));
+        let password_file = folder.path().join("password");
+        std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
+        let mqtt = format!("username = \"wheeltapper\"\npassword_file = {password_file:?}\n");
+        broker.log_in("operators", PASSWORD);
+        Self { broker, setup: Setup::with_mqtt(port, &mqtt, ""), password_file, folder }
+    }
+}
+
 /// The drop-in and its access rules as they are, with the test's own port, folder and passwords.
-pub fn configured(folder: &Path, port: u16) -> String {
+fn configured(folder: &Path, port: u16) -> String {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("firmware-config/mosquitto");
     std::fs::copy(shipped.join("wheeltapper.acl"), folder.join("wheeltapper.acl")).unwrap();
     let passwords = folder.join("wheeltapper.passwd");

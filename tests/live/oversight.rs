@@ -16,9 +16,7 @@ fn machines_that_fail_together_are_one_flood_with_every_event_on_record() {
     const MACHINES: usize = 16;
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "[machine_defaults]\ncalibrate = 60\n");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     for machine in 0..MACHINES {
         let rows = lines(0..120, 0.0) + &lines(120..160, 30.0);
         broker.publish_lines(&format!("plant/m{machine}/telemetry"), &rows);
@@ -83,13 +81,8 @@ fn a_machine_that_stands_neither_learns_nor_alarms_and_one_under_maintenance_say
 fn a_state_folder_that_is_lost_costs_no_machine_its_episode_or_its_seq() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
-    broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
-    subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
-    subscriber.drain(Duration::from_secs(1));
-    let raised = subscriber.on("/m/alarm").last().unwrap().clone();
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
+    let raised = broker.raise(&mut subscriber);
     gateway.kill();
     std::fs::remove_dir_all(setup.folder.path().join("state")).unwrap();
 
@@ -109,9 +102,7 @@ fn a_state_folder_that_is_lost_costs_no_machine_its_episode_or_its_seq() {
 fn a_state_folder_that_is_older_than_the_retained_alarm_does_not_put_its_own_in_its_place() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
     subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
     subscriber.drain(Duration::from_secs(1));
@@ -145,13 +136,8 @@ fn a_state_folder_that_is_older_than_the_retained_alarm_does_not_put_its_own_in_
 fn telemetry_that_waited_in_the_session_does_not_run_ahead_of_the_retained_alarms() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
-    broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
-    subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
-    subscriber.drain(Duration::from_secs(1));
-    let before = subscriber.on("/m/alarm").last().unwrap().clone();
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
+    let before = broker.raise(&mut subscriber);
     assert_eq!(gateway.stop(), Some(0));
     std::fs::remove_dir_all(setup.folder.path().join("state/outbox")).unwrap();
     std::fs::remove_file(setup.folder.path().join("state/machines.state")).unwrap();

@@ -24,9 +24,7 @@ fn told(setup: &Setup, times: usize, what: &str) {
 fn a_reload_brings_new_inputs_and_delays_and_leaves_the_other_machines_in_the_middle_of_what_they_do() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "[machine_defaults]\ncadence = \"1s\"\n[score]\nevery = \"0s\"\n");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.publish_lines("plant/m/telemetry", &lines(0..200, 0.0));
     subscriber.wait("half a calibration", |heard| heard.payload["machines"]["m"]["state"] == "learning 200/400");
 
@@ -68,15 +66,9 @@ fn a_reload_brings_new_inputs_and_delays_and_leaves_the_other_machines_in_the_mi
 fn another_broker_is_turned_to_with_everything_that_the_first_has_not_confirmed() {
     let (first, second) = (Mosquitto::start(), Mosquitto::start());
     let setup = Setup::new(first.port, "");
-    let mut at_first = first.subscribe("wheeltapper/v1/g1/#");
     let mut at_second = second.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    at_first.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
-    first.publish_lines("plant/m/telemetry", &lines(0..460, 0.0));
-    first.publish_lines("plant/m/telemetry", &lines(460..500, 9.0));
-    at_first.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
-    at_first.drain(Duration::from_secs(1));
-    let raised = at_first.on("/m/alarm").last().unwrap().clone();
+    let (mut at_first, gateway) = first.with_gateway(&setup);
+    let raised = first.raise(&mut at_first);
     rewrite(&setup, &format!("port = {}", first.port), &format!("port = {}", second.port));
     gateway.reload();
     at_second.wait("the gateway at the second broker", |heard| heard.payload["state"] == "online");
@@ -92,9 +84,7 @@ fn another_broker_is_turned_to_with_everything_that_the_first_has_not_confirmed(
 fn a_filter_of_an_earlier_configuration_is_ended_after_a_restart_too() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     assert_eq!(gateway.stop(), Some(0));
     rewrite(&setup, "plant/{machine}/telemetry", "hall/{machine}/telemetry");
     let gateway = setup.run();

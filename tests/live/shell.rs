@@ -1,15 +1,15 @@
 //! An operator at a terminal: each command of the alarm's life cycle as the built binary, over a real broker.
 
 use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::mosquitto_dropin::{PASSWORD, configured};
+use crate::mosquitto_dropin::{Guarded, PASSWORD};
 use crate::support::gateway::Setup;
-use crate::support::mosquitto::{Mosquitto, Subscriber, free_port};
+use crate::support::mosquitto::{Mosquitto, Subscriber};
 use crate::support::schema;
 use crate::support::wobble::lines;
 
@@ -78,9 +78,7 @@ fn state(subscriber: &mut Subscriber, state: &str) -> Value {
 fn alarmed() -> (Mosquitto, Setup, Subscriber, crate::support::gateway::Gateway, Value) {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.publish_lines("plant/m/telemetry", &lines(0..460, 0.0));
     broker.publish_lines("plant/m/telemetry", &lines(460..500, 9.0));
     state(&mut subscriber, "unacknowledged");
@@ -229,16 +227,9 @@ fn what_was_found_is_kept_beside_what_was_said_also_for_an_episode_that_closed_b
 
 #[test]
 fn who_may_only_look_sees_the_alarm_and_is_told_that_his_order_was_not_answered() {
-    let port = free_port();
-    let folder = tempfile::tempdir().unwrap();
-    let mut broker = Mosquitto::start_with(port, &configured(folder.path(), port));
-    let password_file: PathBuf = folder.path().join("password");
-    std::fs::write(&password_file, format!("{PASSWORD}\n")).unwrap();
-    let setup = Setup::with_mqtt(port, &format!("username = \"wheeltapper\"\npassword_file = {password_file:?}\n"), "");
-    broker.log_in("operators", PASSWORD);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let Guarded { mut broker, setup, password_file, folder: _folder } = Guarded::start();
+    let port = broker.port;
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.log_in("machines", PASSWORD);
     broker.publish_lines("plant/m/telemetry", &lines(0..460, 0.0));
     broker.publish_lines("plant/m/telemetry", &lines(460..500, 9.0));

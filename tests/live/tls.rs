@@ -94,9 +94,7 @@ fn a_new_certificate_is_in_use_within_ten_seconds_and_no_wrong_one_ends_the_conn
     );
     let machines = plant.sign("machines", &["machines"]).write(path, "machines");
     let broker = broker.with_tls(&ca, &machines);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     let connected_as = |user: &str| {
         let log = std::fs::read_to_string(&log).unwrap();
         log.lines().filter(|line| line.contains("as wheeltapper-g1") && line.contains(&format!("u'{user}'"))).count()

@@ -24,9 +24,7 @@ fn a_leaking_pump_raises_one_alarm_with_advice_and_a_sound_rig_none() {
     let broker = Mosquitto::start();
     let setup =
         Setup::new(broker.port, "[machine_defaults]\nkind = \"hydraulic-rig\"\ncalibrate = 400\ncadence = \"1s\"\n");
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
 
     replay(&broker, recording.path(), "plant/rig-1/telemetry");
     subscriber.wait("the alarm", |heard| heard.topic.ends_with("/rig-1/event"));
@@ -141,9 +139,7 @@ fn one_value_a_topic_is_scored_like_one_object_a_message() {
 fn each_bad_payload_is_counted_by_cause_and_hinders_no_neighbour() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, EVERY_SCORE);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     let future = "{\"time\":\"2999-01-01T00:00:00Z\",\"a\":1}";
     let deep = format!("{{\"a\":{}{}}}", "[".repeat(3000), "]".repeat(3000));
     let oversize = format!("{{\"a\":1,\"x\":\"{}\"}}", "y".repeat(300 * 1024));
@@ -201,9 +197,7 @@ fn each_bad_payload_is_counted_by_cause_and_hinders_no_neighbour() {
 fn after_kill_9_the_same_episode_goes_on_with_the_calibration_that_was_learned() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, EVERY_SCORE);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.publish_lines("plant/m/telemetry", &lines(0..460, 0.0));
     broker.publish_lines("plant/m/telemetry", &lines(460..500, 9.0));
     let raised = subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/event")).payload;
@@ -238,9 +232,7 @@ fn after_kill_9_the_same_episode_goes_on_with_the_calibration_that_was_learned()
 fn an_alarm_that_has_ended_is_not_raised_again_by_charts_from_before_a_power_cut() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, EVERY_SCORE);
-    let mut subscriber = broker.subscribe("wheeltapper/v1/g1/#");
-    let gateway = setup.run();
-    subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
     broker.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
     subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/event"));
     // What no transition tells of is written down soon, with the charts as they are: far above the limit.

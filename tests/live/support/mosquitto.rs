@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
+use super::gateway::{Gateway, Setup};
+use super::wobble::lines;
+
 pub struct Mosquitto {
     pub port: u16,
     process: Child,
@@ -98,6 +101,22 @@ impl Mosquitto {
         // A subscription takes a moment to reach the broker; nothing is to be missed.
         std::thread::sleep(Duration::from_millis(300));
         subscriber
+    }
+
+    /// A gateway that is on line, and somebody who hears all that it says.
+    pub fn with_gateway(&self, setup: &Setup) -> (Subscriber, Gateway) {
+        let mut subscriber = self.subscribe("wheeltapper/v1/g1/#");
+        let gateway = setup.run();
+        subscriber.wait("the gateway to be online", |heard| heard.payload["state"] == "online");
+        (subscriber, gateway)
+    }
+
+    /// Lets the gateway learn the machine `m`, breaks it, and gives its alarm once everything is told.
+    pub fn raise(&self, subscriber: &mut Subscriber) -> Value {
+        self.publish_lines("plant/m/telemetry", &(lines(0..460, 0.0) + &lines(460..500, 9.0)));
+        subscriber.wait("the alarm", |heard| heard.topic.ends_with("/m/alarm"));
+        subscriber.drain(Duration::from_secs(1));
+        subscriber.on("/m/alarm").last().unwrap().clone()
     }
 
     /// Publishes one message with `mosquitto_pub`, byte for byte.
