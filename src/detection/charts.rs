@@ -78,6 +78,11 @@ impl Charts {
         self.newest.together(self.rows_scale) / self.scale_now() / FLEET
     }
 
+    /// Whether the machine goes through a cycle.
+    pub fn has_cycle(&self) -> bool {
+        self.cycle.is_some()
+    }
+
     /// What each part makes of the newest row, each on the scale of the score.
     pub fn part_scores(&self) -> [f64; 3] {
         let Parts { level, scatter, cycle } = self.newest;

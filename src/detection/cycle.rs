@@ -160,15 +160,12 @@ impl FittedCycle {
     /// a cycle that its rows tell of.
     pub fn fit(rows: &Array2<f64>) -> Option<(Self, Vec<Option<f64>>)> {
         let period = period_of(rows)?;
-        let phases = FittedPhases::fit(rows, period)?;
+        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= LEAST_EXPLAINED)?;
         let mut tracker = PhaseTracker::new(phases.clone());
         let told: Vec<Option<usize>> = rows.rows().into_iter().map(|row| tracker.observe(row.as_slice()?)).collect();
         let begun = told.iter().position(Option::is_some)?;
         let template = Template::of(rows, &told, period, 0..0);
         let explained = explained(rows, &told, period);
-        if phases.explained() < LEAST_EXPLAINED {
-            return None;
-        }
         let residuals = |template: &Template| {
             let mut residual = vec![0.0; rows.ncols()];
             Array2::from_shape_vec(

@@ -19,7 +19,6 @@ pub struct Detector {
     standardised: Vec<f64>,
     charts: Charts,
     limit: LearningLimit,
-    has_cycle: bool,
     network: Option<Network>,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
@@ -104,7 +103,6 @@ impl Detector {
             doubted: vec![false; calibration.channels.len()],
             channels: calibration.channels,
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
-            has_cycle: calibration.charts.cycle().is_some(),
             charts: Charts::new(calibration.charts),
             network,
             by_network: 0.0,
@@ -184,7 +182,7 @@ impl Detector {
 
     /// The parts of the score that are on.
     pub fn parts(&self) -> Vec<&'static str> {
-        let cycle = self.has_cycle.then_some("cycle");
+        let cycle = self.charts.has_cycle().then_some("cycle");
         let network = self.network.as_ref().map(|_| "residual_mewma");
         ["channel_mewma", "scatter"].into_iter().chain(cycle).chain(network).collect()
     }
@@ -192,7 +190,7 @@ impl Detector {
     /// What each part of the score made of the newest sample, on the scale of the score.
     pub fn part_scores(&self) -> impl Iterator<Item = (&'static str, f64)> {
         let [level, scatter, cycle] = self.charts.part_scores();
-        let cycle = self.has_cycle.then_some(("cycle", cycle));
+        let cycle = self.charts.has_cycle().then_some(("cycle", cycle));
         let network = self.network.as_ref().map(|_| ("residual_mewma", self.by_network.sqrt()));
         [("channel_mewma", level), ("scatter", scatter)].into_iter().chain(cycle).chain(network)
     }
