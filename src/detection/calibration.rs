@@ -1,8 +1,12 @@
+use std::ops::Range;
+
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::charts::FittedCharts;
 use super::mewma::FittedMewma;
+use super::outlying::outlying_stretch;
+use super::period::period_of;
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
@@ -98,7 +102,10 @@ impl Calibration {
         channels: &[ChannelProfile],
         network: Option<(&mut dyn Denoiser, &Contract)>,
     ) -> Result<Self, CalibrationError> {
-        let believed = believed(rows, channels);
+        let mut believed = believed(rows, channels);
+        if let Some(outlying) = outlying(&believed, channels) {
+            believed.drain(outlying);
+        }
         let rows = believed.as_slice();
         let channels: Vec<CalibratedChannel> =
             channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
@@ -111,10 +118,7 @@ impl Calibration {
                 false => CalibrationError::NothingVaries { rows, channels },
             });
         }
-        let standardised = Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| {
-            channels[scored[i]].standardised(rows[t][scored[i]])
-        });
-        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
+        let (standardised, drift) = standardised(rows, &channels, &scored);
         let charts = FittedCharts::fit(&standardised, &drift, network.is_none())
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
@@ -221,6 +225,27 @@ fn believed(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Vec<Vec<f64>> {
         }
     }
     believed
+}
+
+/// Rows that look unlike all others, where there are such. In a machine with a load cycle they make up whole cycles, so that those
+/// before and after still follow one another.
+fn outlying(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Option<Range<usize>> {
+    let channels: Vec<CalibratedChannel> =
+        channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
+    let (rows, drift) = standardised(rows, &channels, &places_of(&channels, Part::Scored));
+    let found = outlying_stretch(&rows, &drift)?;
+    let Some(period) = period_of(&rows) else { return Some(found) };
+    let length = found.len().next_multiple_of(period);
+    let start = found.start.min(rows.nrows().checked_sub(length)?);
+    Some(start..start + length)
+}
+
+/// `[time, channel]` of the scored channels, and how far each strays from one sound day to the next, alike standardised.
+fn standardised(rows: &[Vec<f64>], channels: &[CalibratedChannel], scored: &[usize]) -> (Array2<f64>, Vec<f64>) {
+    let rows = Array2::from_shape_fn((rows.len(), scored.len()), |(t, place)| {
+        channels[scored[place]].standardised(rows[t][scored[place]])
+    });
+    (rows, scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect())
 }
 
 /// In how many of four stretches of the rows a channel changes at all.
