@@ -21,6 +21,9 @@ pub(super) fn outlying_stretch(rows: &Array2<f64>, drift: &[f64]) -> Option<Rang
     let near = |last: usize, row: usize| if last.abs_diff(row) <= BRIDGED { row } else { last };
     let first = (0..worst).rev().filter(far).fold(worst, near);
     let last = (worst + 1..distances.len()).filter(far).fold(worst, near);
+    if last - first < FEWEST_ROWS {
+        return None;
+    }
     let stretch = first.saturating_sub(BEFORE)..(last + AFTER + 1).min(distances.len());
     (stretch.len() <= MOST_ROWS.min(distances.len() / MOST_PARTS)).then_some(stretch)
 }
@@ -39,6 +42,8 @@ const QUARTERS: usize = 4;
 const FAR: f64 = 4.0;
 /// Rows in between that look ordinary do not end the stretch.
 const BRIDGED: usize = 25;
+/// Fewer say more about a reading than about the machine.
+const FEWEST_ROWS: usize = 5;
 /// Rows that the chart takes to notice …
 const BEFORE: usize = 5;
 /// … and to forget.
@@ -83,10 +88,11 @@ mod tests {
     #[test]
     fn a_fault_within_the_calibration_is_found_wherever_it_lies() {
         for (seed, count) in [(1, 400), (2, 1000), (3, 4000)] {
-            for (begin, share) in [(0.0, 0.1), (0.3, 0.15), (0.45, 0.1), (0.9, 0.1)] {
+            for (begin, length) in [(0.0, 40), (0.3, 60), (0.52, 30), (0.9, 40)] {
                 for channel in 0..3 {
                     let mut rows = machine(count, seed);
-                    let (from, until) = ((begin * count as f64) as usize, ((begin + share) * count as f64) as usize);
+                    let from = (begin * count as f64) as usize;
+                    let until = from + length;
                     rows.slice_mut(ndarray::s![from..until, channel]).mapv_inplace(|value| value - 8.0);
                     let found = find(&rows).unwrap_or_else(|| panic!("{count} rows, {from}, channel {channel}"));
                     assert!(
@@ -103,6 +109,12 @@ mod tests {
         for seed in 0..20 {
             assert_eq!(find(&machine(1000, seed)), None, "{seed}");
         }
+        let long = {
+            let mut rows = machine(2000, 1);
+            rows.slice_mut(ndarray::s![800..1100, 0]).mapv_inplace(|value| value - 8.0);
+            rows
+        };
+        assert_eq!(find(&long), None, "a stretch that is long enough is a regime");
         let regimes = Array2::from_shape_fn((1000, 2), |(t, channel)| {
             f64::from(u32::try_from(t / 125).unwrap_or(0) * 7919 % 8) + 0.1 * (((t * 31 + channel * 17) % 101) as f64)
         });

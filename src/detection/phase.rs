@@ -232,8 +232,17 @@ mod tests {
             for t in 0..400 {
                 let phase = (start + t) % 40;
                 let told = tracker.observe(&noisy(phase, t + 13));
-                assert!(told.map_or(t < 20, |told| near(told, phase)), "row {t}: {told:?}, {phase}");
+                assert!(told.map_or(t < 40, |told| near(told, phase)), "row {t}: {told:?}, {phase}");
             }
+        }
+    }
+
+    #[test]
+    fn the_phase_is_told_before_a_whole_cycle_was_seen_where_the_rows_leave_no_doubt() {
+        for start in [0, 11, 29] {
+            let mut tracker = PhaseTracker::new(fitted());
+            let told = (0..40).find(|&t| tracker.observe(&noisy((start + t) % 40, t + 13)).is_some());
+            assert!(told.is_some_and(|row| row < 36), "{start}: {told:?}");
         }
     }
 
