@@ -176,8 +176,13 @@ impl Link {
         }
         let mut on_trial = self.worked.is_some();
         let mut wire = Wire::open(&self.options, self.connection.attempt());
+        let mut few = false;
         let fault = loop {
             self.deliver().await;
+            if std::mem::take(&mut few) {
+                // Not by the runtime's timer: the socket would wake the thread for every packet all the same.
+                std::thread::sleep(GATHER);
+            }
             let now = self.started.elapsed();
             self.connection.offer(now, |request| wire.take(request));
             if let Some(fault) = self.connection.overdue(now) {
@@ -207,11 +212,14 @@ impl Link {
                         (self.worked, self.turned_away) = (None, None);
                     }
                     let now = self.started.elapsed();
+                    let mut events = 0;
                     while !self.connection.is_waiting()
                         && let Some(event) = wire.next_event()
                     {
                         wire::tell(event, now, &mut self.connection);
+                        events += 1;
                     }
+                    few = (1..FEW).contains(&events);
                     if self.connection.is_waiting() {
                         break None;
                     }
@@ -516,3 +524,9 @@ const UNCONFIRMED: usize = 2048;
 /// Looked at again this often, whatever happens.
 const IDLE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);
+/// After a turn that brought fewer events than this the next one is not taken at once: each wakes both threads and the
+/// broker, so that messages which come one by one in quick succession are better taken together. No message and no
+/// acknowledgement waits for longer than this, the first after a pause not at all, and where many come there is nothing
+/// to wait for.
+const FEW: usize = 16;
+const GATHER: Duration = Duration::from_millis(1);
