@@ -94,9 +94,9 @@ impl Score {
         let universal = Profile::universal(library.clone(), facts, self.calibrate);
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
-        let StockedKind { kind, model, symptoms } = shelves.kind(&name, &library)?;
+        let StockedKind { kind, channels, model, symptoms } = shelves.kind(&name, &library)?;
         let running = kind.running();
-        Ok(Profile { channels: kind.channels(), model, symptoms, cadence: Some(kind.cadence), running, ..universal })
+        Ok(Profile { channels, model, symptoms, cadence: Some(kind.cadence), running, ..universal })
     }
 
     fn rows_writer(&self, recording: &Recording) -> Result<Option<csv::Writer<Box<dyn Write>>>, Failure> {
