@@ -224,4 +224,4 @@ const FEW_LOOKS: f64 = 12.0;
 const CYCLE_WEIGHT: f64 = 0.9;
 /// How far beyond the cross-fitted 99 % quantile the limit lies at first. One calibration carries no information about the
 /// drift to come; this constant does, for all machines alike, until the limit has learned more.
-const FLEET: f64 = 1.5;
+const FLEET: f64 = 2.0;
