@@ -3,7 +3,9 @@
 //! Samples and commands come in, [`Observation`]s and [`Announcement`]s go out. `run`, `score` and `calibrate` all call
 //! just this, so that the same samples give the same scores, bit for bit. It knows no socket, no file and no clock.
 
+mod baseline;
 mod learner;
+mod observation;
 mod profile;
 mod sensors;
 
@@ -15,19 +17,20 @@ use serde::{Deserialize, Serialize};
 use self::learner::{Learner, MOST_ROWS_CARRIED, learned, usual_cadence};
 use self::sensors::{Flaw, Sensors};
 use crate::acquisition::Name;
-use crate::advisory::Recommendation;
 use crate::alarm::{
     Action, Alarm, AlarmMemory, Class, Excuse, Operation, Refusal, Standing, State, Suppression, Transition,
 };
-use crate::assessment::{Diagnosis, diagnose};
+use crate::assessment::diagnose;
 use crate::clock::Now;
 use crate::detection::{
-    Calibration, CalibrationError, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, Stage,
+    Calibration, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, PartReport, Stage,
 };
 use crate::manipulation::{Fault, Sample};
 use crate::models::InferenceError;
 
+pub use self::baseline::{Baseline, BaselineReport, BaselineState, Doubt, Learned};
 pub use self::learner::MOST_CALIBRATION_ROWS;
+pub use self::observation::{Announcement, Observation, Told, Trouble};
 pub use self::profile::{CalibrationLength, Delays, ModelIdentity, Profile};
 
 /// A calibration with all that decides whether it may be used again.
@@ -38,6 +41,8 @@ pub struct Fitted {
     pub fingerprint: String,
     /// The time between two samples.
     pub cadence: Duration,
+    /// When its rows were taken; none where nobody knows.
+    pub learned: Option<Learned>,
     pub calibration: Calibration,
 }
 
@@ -55,6 +60,7 @@ pub struct Memory {
     newest: Option<Timestamp>,
     held: Vec<Held>,
     phase: Option<PhaseMemory>,
+    drift_since: Option<Timestamp>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,6 +74,10 @@ pub struct Machine {
     name: Name,
     profile: Profile,
     phase: Phase,
+    /// What it is judged against; none while learning.
+    baseline: Option<Box<Baseline>>,
+    /// When the drift of its baseline became what it is.
+    drift_since: Option<Timestamp>,
     /// The time between two samples.
     cadence: Duration,
     alarm: Alarm,
@@ -84,51 +94,6 @@ pub struct Machine {
     since_told: u32,
     /// What was said about the newest transition; it goes on standing when a person changes the alarm's state.
     told: Option<Told>,
-}
-
-/// What one sample led to.
-#[derive(Debug)]
-pub struct Observation {
-    /// 1.0 is the limit; `None` while learning, or where no score is possible.
-    pub score: Option<f64>,
-    /// The share of the machine's channels that had a believable value.
-    pub quality: f64,
-    /// Whether the alarm's condition holds, and nothing excuses the machine.
-    pub holds: bool,
-    /// A reading that was left out because it tells of its sensor.
-    pub fault: Option<Fault>,
-    /// The machine has just learned what is normal.
-    pub fitted: Option<Box<Fitted>>,
-    /// Why it has not, although it has seen enough, or why this sample has no score.
-    pub trouble: Option<Trouble>,
-    /// The alarm's transitions, in order; hardly ever more than one.
-    pub announcements: Vec<Announcement>,
-    /// No transition, but another fault is probable now than was said.
-    pub refreshed: Option<Box<Announcement>>,
-}
-
-/// What stood between a sample and its score.
-#[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    #[error(transparent)]
-    Calibration(#[from] CalibrationError),
-    #[error(transparent)]
-    Inference(#[from] InferenceError),
-}
-
-/// What is said about an alarm.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Told {
-    pub contributions: Vec<Contribution>,
-    pub diagnosis: Diagnosis,
-    pub recommendation: Option<Recommendation>,
-}
-
-/// A transition with everything that is said about it.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Announcement {
-    pub transition: Transition,
-    pub told: Told,
 }
 
 enum Phase {
@@ -152,8 +117,10 @@ impl Machine {
     /// A machine that was calibrated before, for the same profile.
     pub fn fitted(name: Name, profile: Profile, fitted: Fitted) -> Result<Self, InferenceError> {
         let cadence = profile.cadence.unwrap_or(fitted.cadence);
+        let baseline = Baseline::of(&fitted);
         let detector = profile.detector(fitted.calibration, cadence)?;
-        Ok(Self::new(name, profile, Phase::Scoring(Box::new(detector)), cadence))
+        let machine = Self::new(name, profile, Phase::Scoring(Box::new(detector)), cadence);
+        Ok(Self { baseline: Some(Box::new(baseline)), ..machine })
     }
 
     fn new(name: Name, profile: Profile, phase: Phase, cadence: Duration) -> Self {
@@ -162,6 +129,8 @@ impl Machine {
             name,
             profile,
             phase,
+            baseline: None,
+            drift_since: None,
             cadence,
             operation: Operation::default(),
             interrupted: false,
@@ -200,6 +169,7 @@ impl Machine {
             newest: self.newest,
             held: self.held.clone(),
             phase,
+            drift_since: self.drift_since,
         }
     }
 
@@ -225,6 +195,7 @@ impl Machine {
         self.sensors = memory.sensors;
         self.held = memory.held;
         self.newest = memory.newest;
+        self.drift_since = memory.drift_since;
     }
 
     /// Goes on under another profile with all that it knows. Not possible, and `false`, where its calibration would not
@@ -252,6 +223,7 @@ impl Machine {
             fault,
             fitted: None,
             trouble: None,
+            drift: None,
             announcements: Vec::new(),
             refreshed: None,
         };
@@ -269,7 +241,11 @@ impl Machine {
         let gap = std::mem::take(&mut self.interrupted) || late;
         self.newest = Some(sample.time);
         let frozen = self.leave_out_frozen();
-        let stage = if self.alarm.condition_holds() || excuse.is_some() { Stage::Episode } else { Stage::Sound };
+        let stage = match excuse {
+            Some(_) => Stage::Excused,
+            None if self.alarm.condition_holds() => Stage::Episode,
+            None => Stage::Sound,
+        };
         match &mut self.phase {
             // Nor does one that somebody works on.
             Phase::Learning(_) if excuse.is_some() => {}
@@ -286,6 +262,10 @@ impl Machine {
             }
             Phase::Scoring(detector) => match detector.observe(&self.filled, Circumstances { gap, stage }) {
                 Ok(judgement) => {
+                    if judgement.drift_changed {
+                        self.drift_since = Some(sample.time);
+                        observation.drift = Some(Box::new(detector.drift_report()));
+                    }
                     observation.score = judgement.score;
                     observation.quality = observation.quality.min(judgement.quality);
                     observation.fault = fault.or(judgement.fault).or(frozen.then_some(Fault::Frozen));
@@ -365,11 +345,21 @@ impl Machine {
         self.told.as_ref()
     }
 
-    /// The parts of the score that are on; none while learning.
-    pub fn parts(&self) -> Vec<&'static str> {
+    /// Every part that a score can have, whether it is on, and why; none while learning.
+    pub fn part_reports(&self) -> Vec<PartReport> {
         match &self.phase {
             Phase::Learning(_) => Vec::new(),
-            Phase::Scoring(detector) => detector.parts(),
+            Phase::Scoring(detector) => detector.part_reports(),
+        }
+    }
+
+    /// What it is judged against, and whether that still holds; none while learning.
+    pub fn baseline(&self, now: Timestamp) -> Option<BaselineReport> {
+        match (&self.phase, &self.baseline) {
+            (Phase::Scoring(detector), Some(baseline)) => {
+                Some(baseline.report(detector.drift_report(), self.drift_since, now))
+            }
+            _ => None,
         }
     }
 
@@ -502,13 +492,26 @@ impl Machine {
             None => Calibration::fit(&rows, &channels, None)?,
         };
         let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
-        let fitted = Fitted { fingerprint: self.profile.fingerprint(), cadence, calibration: calibration.clone() };
+        let stamp = |row: usize| times.get(row).copied().unwrap_or_default();
+        let learned = Learned {
+            from: stamp(0),
+            to: times.last().copied().unwrap_or_default(),
+            doubtful: calibration.outlying().map(|it| [stamp(it.rows.start), stamp(it.rows.end - 1)]),
+        };
+        let fitted = Fitted {
+            fingerprint: self.profile.fingerprint(),
+            cadence,
+            learned: Some(learned),
+            calibration: calibration.clone(),
+        };
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration, cadence)?;
         for row in &rows {
             detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
+        self.baseline = Some(Box::new(Baseline::of(&fitted)));
+        self.drift_since = None;
         self.cadence = cadence;
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
         alarm.succeed(&self.alarm);

@@ -258,8 +258,38 @@ fn the_summary_tells_rows_episodes_parts_with_their_reason_and_the_nominal_false
     for part in parts {
         assert!(["name", "why"].iter().all(|key| part[*key].as_str().is_some_and(|text| !text.is_empty())), "{part}");
     }
+    let off = summary["parts_off"].as_array().expect("parts that are off");
+    assert!(off.iter().any(|part| part["name"] == "residual_mewma" && part["why"].is_string()), "{off:?}");
     let rate = summary["nominal_false_alarm_rate"].as_f64().expect("a rate");
     assert!(rate > 0.0 && rate < 0.1, "{rate}");
+    assert_eq!((&summary["doubt"], &summary["drift"]), (&Value::Null, &Value::Array(Vec::new())));
+}
+
+#[test]
+fn a_fault_within_the_calibration_is_said_with_its_rows_and_its_channel() {
+    let mut made_up = MadeUp::new(8, SECOND, ROWS);
+    made_up.rows[200..260].iter_mut().for_each(|row| row[5] -= 8.0);
+    let folder = Folder::new();
+    let summary = folder.summary(&made_up.text(USUAL), &[]);
+    let doubt = &summary["doubt"];
+    assert_eq!((&doubt["from_row"], &doubt["to_row"]), (&201.into(), &260.into()));
+    assert_eq!(doubt["channels"][0]["channel"], made_up.channels[5]);
+    assert_eq!(doubt["from"], "2026-03-01T00:03:20.000Z");
+    assert!(doubt["text"].as_str().expect("a text").contains("calibrate again"));
+}
+
+#[test]
+fn a_machine_that_stays_away_from_its_calibration_for_two_windows_is_in_an_unknown_regime_from_that_row_on() {
+    let mut made_up = MadeUp::new(8, MINUTE, 4 * CALIBRATED);
+    let folder = Folder::new();
+    let sound = folder.summary(&made_up.text(USUAL), &[]);
+    assert_eq!(sound["drift"], Value::Array(Vec::new()));
+    made_up.rows[2 * CALIBRATED..].iter_mut().for_each(|row| row[5] += 30.0);
+    let summary = folder.summary(&made_up.text(USUAL), &[]);
+    let drift = summary["drift"].as_array().expect("a list");
+    assert_eq!(drift.len(), 1);
+    assert_eq!((&drift[0]["drift"], &drift[0]["row"]), (&"unknown_regime".into(), &(4 * CALIBRATED).into()));
+    assert_eq!(drift[0]["channels"][0]["channel"], made_up.channels[5]);
 }
 
 #[test]
@@ -338,6 +368,7 @@ impl Folder {
 }
 
 const SECOND: SignedDuration = SignedDuration::from_secs(1);
+const MINUTE: SignedDuration = SignedDuration::from_mins(1);
 const THREE_MINUTES: SignedDuration = SignedDuration::from_mins(3);
 const HOUR: SignedDuration = SignedDuration::from_hours(1);
 const SEMICOLONS: Notation = Notation { separator: ';', decimal: ',' };

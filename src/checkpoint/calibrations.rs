@@ -152,6 +152,7 @@ mod tests {
         Fitted {
             fingerprint: "f".to_owned(),
             cadence: std::time::Duration::from_secs(1),
+            learned: None,
             calibration: Calibration::fit(&rows, &channels, None).unwrap(),
         }
     }

@@ -6,7 +6,8 @@ use super::surroundings;
 use crate::acquisition::Name;
 use crate::checkpoint::Calibrations;
 use crate::gateway::Workshop;
-use crate::machine::CalibrationLength;
+use crate::machine::{Baseline, CalibrationLength};
+use crate::publication::DoubtPayload;
 
 /// Learns from a recording what is normal for a machine, for `run` to use
 #[derive(Debug, clap::Args)]
@@ -55,10 +56,14 @@ impl Calibrate {
             if let Some(trouble) = observation.trouble {
                 return Err(Failure::failed(format_args!("after {rows} rows: {trouble}")));
             }
-            if let Some(fitted) = observation.fitted {
+            if let Some(mut fitted) = observation.fitted {
+                if recording.columns().time.is_none() {
+                    fitted.learned = None;
+                }
                 let calibrations = Calibrations::in_state_dir(&config.state_dir);
                 let path = calibrations.save(&name, &fitted).map_err(Failure::failed)?;
-                return self.tell(fitted.calibration.rows(), &path.display().to_string());
+                let baseline = Baseline::of(&fitted);
+                return self.tell(&baseline, &path.display().to_string());
             }
         }
         Err(Failure::failed(format_args!(
@@ -67,9 +72,16 @@ impl Calibrate {
         )))
     }
 
-    fn tell(&self, rows: usize, path: &str) -> Outcome {
+    fn tell(&self, baseline: &Baseline, path: &str) -> Outcome {
+        let Baseline { rows, doubt, .. } = baseline;
+        if let Some(doubt) = doubt {
+            eprintln!("warning: {doubt}");
+        }
         print(&match self.json {
-            true => serde_json::json!({ "machine": self.machine, "rows": rows, "file": path }).to_string(),
+            true => {
+                let doubt = doubt.as_ref().map(DoubtPayload::new);
+                serde_json::json!({ "machine": self.machine, "rows": rows, "file": path, "doubt": doubt }).to_string()
+            }
             false => format!("{}: calibrated on {rows} rows, kept in {path}", self.machine),
         })
     }

@@ -3,6 +3,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::PathBuf;
 use std::time::Instant;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use super::outcome::{Failure, Outcome, print};
@@ -11,11 +12,11 @@ use super::score_plot::ScorePlot;
 use super::surroundings::Shelves;
 use crate::acquisition::Name;
 use crate::advisory::{MachineFacts, Recommendation};
-use crate::detection::{Contribution, CycleReport, Part};
+use crate::detection::{Contribution, CycleReport, Drift, DriftedChannel, Part, PartReport};
 use crate::gateway::StockedKind;
-use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
+use crate::machine::{Announcement, CalibrationLength, Doubt, Fitted, Observation, Profile};
 use crate::models::{Model, TurnedDown};
-use crate::publication::show_stamp;
+use crate::publication::{DoubtPayload, show_stamp};
 use crate::recording::{Recording, Row};
 
 /// Scores a recording of any machine with the daemon's own pipeline
@@ -84,6 +85,7 @@ impl Score {
             let page = plot.page(&self.input.display().to_string()).map_err(Failure::failed)?;
             std::fs::write(path, page).map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
         }
+        summary.warn();
         self.report(&summary)
     }
 
@@ -150,6 +152,7 @@ struct Summary {
     episodes: Vec<Episode>,
     model: Option<crate::machine::ModelIdentity>,
     parts: Vec<PartOn>,
+    parts_off: Vec<PartReport>,
     channels: Vec<ChannelPart>,
     /// The share of sound rows above the limit that the limit was set for, before on-delay and drift.
     nominal_false_alarm_rate: f64,
@@ -157,6 +160,12 @@ struct Summary {
     realised_rate: Option<f64>,
     /// Times the limit that the calibration gave: where it has come to by learning.
     limit_factor: Option<f64>,
+    /// At the last row; not so while an alarm stands and for a while after.
+    limit_learning: Option<bool>,
+    /// Rows of the calibration that look unlike all others.
+    doubt: Option<DoubtPayload>,
+    /// Whether the machine is what it was calibrated on, from each row on at which that changed.
+    drift: Vec<DriftFrom>,
     /// The load cycle that the calibration's rows told of.
     cycle: Option<CycleReport>,
     #[serde(skip)]
@@ -176,9 +185,18 @@ struct Episode {
 }
 
 #[derive(Serialize)]
+struct DriftFrom {
+    /// From 1.
+    row: u64,
+    from: String,
+    drift: Drift,
+    channels: Vec<DriftedChannel>,
+}
+
+#[derive(Serialize)]
 struct PartOn {
     name: &'static str,
-    why: &'static str,
+    why: String,
     /// How the network runs, of the part that has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     engine: Option<&'static str>,
@@ -188,11 +206,12 @@ struct PartOn {
 }
 
 impl PartOn {
-    fn new(name: &'static str, model: Option<&Model>) -> Self {
+    fn new(part: PartReport, model: Option<&Model>) -> Self {
+        let PartReport { name, why, .. } = part;
         let model = model.filter(|_| name == NETWORK_PART);
         Self {
             name,
-            why: why(name),
+            why,
             engine: model.map(|model| model.engine().name()),
             turned_down: model.map(|model| model.turned_down().to_vec()).unwrap_or_default(),
         }
@@ -211,6 +230,10 @@ impl Summary {
         self.alarm_rows += u64::from(observation.holds);
         if let Some(fitted) = &observation.fitted {
             self.calibrated(fitted);
+        }
+        if let Some(drift) = &observation.drift {
+            let (drift, channels) = (drift.drift, drift.channels.clone());
+            self.drift.push(DriftFrom { row: self.rows, from: label(row), drift, channels });
         }
         if observation.holds && !self.open {
             self.episodes.push(self.episode(row, observation.announcements.last()));
@@ -250,9 +273,20 @@ impl Summary {
             self.nominal_false_alarm_rate = limit.nominal_rate;
             self.realised_rate = limit.realised_rate;
             self.limit_factor = Some(limit.factor);
+            self.limit_learning = Some(limit.learning);
         }
+        self.doubt = doubt(feed, recording);
         let model = feed.machine().profile().model.as_deref();
-        self.parts = feed.machine().parts().into_iter().map(|name| PartOn::new(name, model)).collect();
+        let (on, off) = feed.machine().part_reports().into_iter().partition(|part| part.on);
+        self.parts = Vec::into_iter(on).map(|part| PartOn::new(part, model)).collect();
+        self.parts_off = off;
+    }
+
+    /// What is to be known before anybody believes the scores.
+    fn warn(&self) {
+        if let Some(doubt) = &self.doubt {
+            eprintln!("warning: {}", doubt.text());
+        }
     }
 
     fn print(&self) {
@@ -265,6 +299,16 @@ impl Summary {
         }
         if self.unreadable_cells > 0 {
             eprintln!("  {} cells are no numbers and count as missing", self.unreadable_cells);
+        }
+        for DriftFrom { from, drift, channels, .. } in &self.drift {
+            let what = match drift {
+                Drift::None => "looks again as it was calibrated",
+                Drift::Drifted => "has drifted away from its calibration",
+                Drift::UnknownRegime => "is in a state that the calibration does not know",
+            };
+            let channels: Vec<String> =
+                channels.iter().map(|it| format!(", {} {:+.1} standard deviations", it.channel, it.level)).collect();
+            eprintln!("  {from}: {what}{}", channels.concat());
         }
         for episode in &self.episodes {
             let channels: Vec<String> = episode
@@ -303,13 +347,11 @@ fn label(row: &Row) -> String {
     row.time.map_or_else(|| row.label.clone(), show_stamp)
 }
 
-fn why(part: &str) -> &'static str {
-    match part {
-        NETWORK_PART => "the kind's network tells what to expect at each point of the load cycle",
-        "scatter" => "always on: how much the channels scatter, fast and slowly",
-        "cycle" => "the calibration's rows repeat: what is usual depends on the phase of the load cycle",
-        _ => "always on: the channels' own levels and relations",
-    }
+/// What is to be said of the calibration's rows, with times where the recording has some.
+fn doubt(feed: &Feed, recording: &Recording) -> Option<DoubtPayload> {
+    let doubt = feed.machine().baseline(Timestamp::UNIX_EPOCH)?.baseline.doubt?;
+    let times = doubt.times.filter(|_| recording.columns().time.is_some());
+    Some(DoubtPayload::new(&Doubt { times, ..doubt }))
 }
 
 /// Long work shows how far it is, on a terminal only.

@@ -4,6 +4,8 @@ use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
 use super::charts::FittedCharts;
+use super::doubt::OutlyingStretch;
+use super::drift::FittedDrift;
 use super::mewma::FittedMewma;
 use super::outlying::outlying_stretch;
 use super::period::period_of;
@@ -43,6 +45,9 @@ pub struct Calibration {
     /// Of the scored channels, in the order of their names.
     pub(super) charts: FittedCharts,
     pub(super) network: Option<CalibratedNetwork>,
+    /// Of the scored channels, in the order of their names.
+    pub(super) drift: FittedDrift,
+    outlying: Option<OutlyingStretch>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -125,7 +130,10 @@ impl Calibration {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
             None => None,
         };
-        Ok(Self { channels, rows: rows.len(), charts, network })
+        let names: Vec<&Name> = scored.iter().map(|&place| &channels[place].name).collect();
+        let outlying = OutlyingStretch::find(&standardised, &names);
+        let drift = FittedDrift::fit(&standardised);
+        Ok(Self { channels, rows: rows.len(), charts, network, drift, outlying })
     }
 
     pub fn rows(&self) -> usize {
@@ -144,11 +152,18 @@ impl Calibration {
             .map(|cycle| CycleReport { period_rows: cycle.period(), judges_whole_cycles: cycle.judges_whole_cycles() })
     }
 
+    /// Rows of it that look unlike all others, if there are such.
+    pub fn outlying(&self) -> Option<&OutlyingStretch> {
+        self.outlying.as_ref()
+    }
+
     /// Whether all of its pieces fit together, as they must when it was read from a file.
     pub fn is_whole(&self) -> bool {
         let scored = places_of(&self.channels, Part::Scored).len();
         let finite = |channel: &CalibratedChannel| channel.mean.is_finite() && channel.deviation.is_finite();
         self.charts.is_whole(scored)
+            && self.drift.is_whole(scored)
+            && self.outlying.as_ref().is_none_or(|it| it.rows.start < it.rows.end && it.rows.end <= self.rows)
             && self.channels.iter().all(finite)
             && self.network.as_ref().is_none_or(|network| {
                 let width = network.places.len();

@@ -83,6 +83,10 @@ impl Charts {
         self.cycle.is_some()
     }
 
+    pub fn has_scatter(&self) -> bool {
+        self.scatter.is_some()
+    }
+
     /// What each part makes of the newest row, each on the scale of the score.
     pub fn part_scores(&self) -> [f64; 3] {
         let Parts { level, scatter, cycle } = self.newest;

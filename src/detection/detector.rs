@@ -2,8 +2,10 @@ use serde::{Deserialize, Serialize};
 
 use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
 use super::charts::{Charts, ChartsMemory};
+use super::drift::{Drift, DriftMemory, DriftMonitor, DriftReport, Whereabouts};
 use super::limit::{LearningLimit, LimitMemory, LimitReport};
 use super::mewma::Mewma;
+use super::parts::{Grounds, PartReport};
 use super::{Contribution, Direction};
 use crate::manipulation::{Fault, Plausibility, Scaling};
 use crate::models::{Denoiser, InferenceError};
@@ -20,6 +22,8 @@ pub struct Detector {
     charts: Charts,
     limit: LearningLimit,
     network: Option<Network>,
+    drift: DriftMonitor,
+    grounds: Grounds,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
     /// What the network's chart made of the newest sample.
@@ -44,6 +48,7 @@ pub struct DetectorMemory {
     charts: ChartsMemory,
     limit: LimitMemory,
     network: Option<NetworkMemory>,
+    drift: DriftMemory,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,6 +76,8 @@ pub enum Stage {
     Sound,
     /// An alarm stands.
     Episode,
+    /// Nothing, as with an alarm, but without one: somebody works on the machine.
+    Excused,
 }
 
 /// What one sample said.
@@ -82,12 +89,15 @@ pub struct Judgement {
     pub quality: f64,
     /// A reading that was left out, if there was one.
     pub fault: Option<Fault>,
+    /// What the drift monitor says is not what it said before.
+    pub drift_changed: bool,
 }
 
 impl Detector {
     /// A detector that has seen nothing yet. The denoiser must be the one that the calibration was fitted with.
     pub fn new(calibration: Calibration, denoiser: Option<Box<dyn Denoiser>>) -> Self {
         let scored = places_of(&calibration.channels, Part::Scored);
+        let grounds = Grounds { rows: calibration.rows, cycle: calibration.cycle() };
         let network = calibration.network.zip(denoiser).map(|(calibrated, mut denoiser)| {
             denoiser.reset();
             Network {
@@ -105,6 +115,8 @@ impl Detector {
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
             charts: Charts::new(calibration.charts),
             network,
+            drift: DriftMonitor::new(calibration.drift, calibration.rows),
+            grounds,
             by_network: 0.0,
             standardised: vec![0.0; scored.len()],
             scratch: vec![0.0; scored.len()],
@@ -116,6 +128,12 @@ impl Detector {
     /// Lets its limit learn for another share of sound rows above it than one in a hundred.
     pub fn with_nominal_rate(mut self, rate: f64) -> Self {
         self.limit.aim_at(rate);
+        self
+    }
+
+    /// Lets its drift monitor look at no fewer rows at a time than an hour has.
+    pub fn with_rows_an_hour(mut self, rows: u64) -> Self {
+        self.drift.look_at_least_at(rows);
         self
     }
 
@@ -142,9 +160,20 @@ impl Detector {
         let score = self.distance(gap)?.map(|distance| match stage {
             Stage::Calibration => self.limit.score(distance),
             Stage::Sound => self.limit.observe(distance, false),
-            Stage::Episode => self.limit.observe(distance, true),
+            Stage::Episode | Stage::Excused => self.limit.observe(distance, true),
         });
-        Ok(Judgement { score, quality, fault })
+        let drift = self.drift.drift();
+        // The charts still remember an episode that has just ended.
+        let tells = match stage {
+            Stage::Sound => self.limit.learns(),
+            Stage::Episode => true,
+            Stage::Calibration | Stage::Excused => false,
+        };
+        if let Some(score) = score.filter(|_| tells) {
+            let whereabouts = Whereabouts { above_limit: score > 1.0, in_episode: stage == Stage::Episode };
+            self.drift.observe(&self.standardised, whereabouts, self.limit.nominal());
+        }
+        Ok(Judgement { score, quality, fault, drift_changed: self.drift.drift() != drift })
     }
 
     /// Places of the scored channels in a sample.
@@ -166,6 +195,7 @@ impl Detector {
                 column: network.residuals.column().to_vec(),
                 denoiser: network.denoiser.memory(),
             }),
+            drift: self.drift.memory(),
         }
     }
 
@@ -173,6 +203,7 @@ impl Detector {
     pub fn recall(&mut self, memory: &DetectorMemory) {
         self.charts.recall(&memory.charts);
         self.limit.recall(&memory.limit);
+        self.drift.recall(&memory.drift);
         if let (Some(network), Some(memory)) = (&mut self.network, &memory.network) {
             network.chart.recall(&memory.chart);
             network.residuals.recall(&memory.column);
@@ -180,11 +211,19 @@ impl Detector {
         }
     }
 
-    /// The parts of the score that are on.
-    pub fn parts(&self) -> Vec<&'static str> {
-        let cycle = self.charts.has_cycle().then_some("cycle");
-        let network = self.network.as_ref().map(|_| "residual_mewma");
-        ["channel_mewma", "scatter"].into_iter().chain(cycle).chain(network).collect()
+    /// Every part that a score can have, whether it is on here, and why.
+    pub fn part_reports(&self) -> Vec<PartReport> {
+        self.grounds.parts(self.charts.has_scatter(), self.network.is_some())
+    }
+
+    /// Whether the machine still is what it was calibrated on.
+    pub fn drift(&self) -> Drift {
+        self.drift.drift()
+    }
+
+    /// What its drift monitor has seen in the newest whole window.
+    pub fn drift_report(&self) -> DriftReport {
+        self.drift.report(self.scored.iter().map(|&place| &self.channels[place].name))
     }
 
     /// What each part of the score made of the newest sample, on the scale of the score.

@@ -38,6 +38,16 @@ pub struct LimitReport {
     pub nominal_rate: f64,
     /// The share of the rows since the calibration that did; none before the first.
     pub realised_rate: Option<f64>,
+    /// It goes on learning; not so while an alarm stands and for a while after.
+    pub learning: bool,
+}
+
+impl LimitReport {
+    /// To six decimals, for people.
+    pub fn rounded(self) -> Self {
+        let round = |value: f64| (value * 1e6).round() / 1e6;
+        Self { factor: round(self.factor), realised_rate: self.realised_rate.map(round), ..self }
+    }
 }
 
 impl LearningLimit {
@@ -49,6 +59,15 @@ impl LearningLimit {
     /// Aims at another share of sound rows above it.
     pub fn aim_at(&mut self, nominal: f64) {
         self.nominal = nominal.clamp(LEAST_NOMINAL, MOST_NOMINAL);
+    }
+
+    /// Whether rows teach it something: not so while an alarm stands and for a while after.
+    pub fn learns(&self) -> bool {
+        self.state.guard == 0
+    }
+
+    pub fn nominal(&self) -> f64 {
+        self.nominal
     }
 
     /// Takes a distance on the calibration's scale and gives the score: 1.0 is the limit as it is now.
@@ -92,6 +111,7 @@ impl LearningLimit {
             factor: self.usual + (1.0 - self.usual) * log.exp(),
             nominal_rate: self.nominal,
             realised_rate: (rows > 0).then(|| above as f64 / rows as f64),
+            learning: self.learns(),
         }
     }
 
@@ -180,10 +200,12 @@ mod tests {
         (0..1000).for_each(|_| {
             limit.observe(5.0, true);
         });
+        assert!(!limit.report().learning);
         (0..GUARD).for_each(|_| {
             limit.observe(5.0, false);
         });
         assert_eq!(limit.report().factor, before);
+        assert!(limit.report().learning, "from the next row on");
         limit.observe(5.0, false);
         assert!(limit.report().factor > before);
     }

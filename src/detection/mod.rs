@@ -9,10 +9,13 @@ mod contribution;
 mod cycle;
 mod detector;
 mod distance;
+mod doubt;
+mod drift;
 mod limit;
 mod matrix;
 mod mewma;
 mod outlying;
+mod parts;
 mod period;
 mod phase;
 mod scatter;
@@ -20,8 +23,11 @@ mod scatter;
 pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
 pub use contribution::{Contribution, Direction};
 pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
+pub use doubt::{OutlyingChannel, OutlyingStretch};
+pub use drift::{Drift, DriftReport, DriftedChannel};
 pub use limit::LimitReport;
+pub use parts::PartReport;
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \
-                          a limit that goes on learning; recipe 4";
+                          a limit that goes on learning; recipe 5";

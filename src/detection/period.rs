@@ -1,3 +1,5 @@
+use std::ops::RangeInclusive;
+
 use ndarray::{Array2, s};
 
 /// The number of rows after which a cyclic machine begins again; `None` where the rows tell of no cycle.
@@ -6,10 +8,7 @@ use ndarray::{Array2, s};
 /// passes for a cycle, averaged over the best quarter of the channels; of the high peaks the earliest counts.
 pub(super) fn period_of(rows: &Array2<f64>) -> Option<usize> {
     let steps = steps(rows);
-    let longest = (rows.nrows() / FEWEST_CYCLES).min(LONGEST);
-    if longest <= SHORTEST {
-        return None;
-    }
+    let longest = *lengths_looked_for(rows.nrows())?.end();
     let best = rows.ncols().div_ceil(4);
     let lags: Vec<f64> = (0..=longest + 1)
         .map(|lag| {
@@ -25,6 +24,12 @@ pub(super) fn period_of(rows: &Array2<f64>) -> Option<usize> {
         return None;
     }
     peaks().find(|&lag| lags[lag] >= NEARLY * highest)
+}
+
+/// The lengths of a cycle that so many rows can tell of.
+pub(super) fn lengths_looked_for(rows: usize) -> Option<RangeInclusive<usize>> {
+    let longest = (rows / FEWEST_CYCLES).min(LONGEST);
+    (longest > SHORTEST).then_some(SHORTEST..=longest)
 }
 
 /// Each channel's steps from row to row; 0 where there is no value.

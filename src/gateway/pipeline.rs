@@ -24,6 +24,7 @@ use crate::alarm::Performance;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::Ledger;
+use crate::detection::DriftReport;
 use crate::machine::{Announcement, Fitted, ModelIdentity, Trouble};
 use crate::outbox::{Outbox, Publication};
 use crate::plant::{Bounds, Input, Message, Observed, Plant};
@@ -123,6 +124,7 @@ struct Consequences {
     announcements: Vec<(Name, Announcement)>,
     refreshed: Vec<(Name, Announcement)>,
     fitted: Vec<(Name, Fitted)>,
+    drifts: Vec<(Name, DriftReport)>,
     troubles: Vec<(Name, Trouble)>,
     scores: Vec<(Name, Vec<u8>)>,
     /// Machines with a score published, whatever stood in its way before.
@@ -393,12 +395,16 @@ impl Pipeline {
     fn draw(&mut self, consequences: Consequences) {
         for (name, fitted) in consequences.fitted {
             info!(machine = %name, rows = fitted.calibration.rows(), "has learned what is normal");
+            self.tell_doubt(&name);
             self.troubles.remove(&name);
             // After a crash it is known again before it speaks.
             self.remember_soon = true;
             if let Err(error) = self.calibrations.save(&name, &fitted) {
                 error!(machine = %name, %error, "its calibration is not kept; it will learn anew after a restart");
             }
+        }
+        for (name, drift) in consequences.drifts {
+            info!(machine = %name, drift = ?drift.drift, channels = ?drift.channels, "its baseline");
         }
         for (name, trouble) in consequences.troubles {
             let trouble = trouble.to_string();
@@ -525,6 +531,9 @@ impl Consequences {
         let name = machine.name();
         if let Some(fitted) = observation.fitted {
             self.fitted.push((name.clone(), *fitted));
+        }
+        if let Some(drift) = observation.drift {
+            self.drifts.push((name.clone(), *drift));
         }
         if let Some(trouble) = observation.trouble {
             self.troubles.push((name.clone(), trouble));

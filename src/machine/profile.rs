@@ -103,7 +103,8 @@ impl Profile {
 
     pub(super) fn detector(&self, calibration: Calibration, cadence: Duration) -> Result<Detector, InferenceError> {
         let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
-        let detector = Detector::new(calibration, denoiser);
+        let rows_an_hour = (HOUR / cadence.as_secs_f64().max(1e-3)).ceil() as u64;
+        let detector = Detector::new(calibration, denoiser).with_rows_an_hour(rows_an_hour);
         Ok(match self.false_alarms_per_day {
             Some(alarms) => detector.with_nominal_rate(alarms * ROWS_OF_A_FALSE_ALARM * cadence.as_secs_f64() / DAY),
             None => detector,
@@ -133,4 +134,5 @@ impl Profile {
 /// An alarm that no fault has raised lasts about so long: on-delay, off-delay, and what the charts remember.
 const ROWS_OF_A_FALSE_ALARM: f64 = 60.0;
 /// In seconds.
+const HOUR: f64 = 3600.0;
 const DAY: f64 = 86_400.0;

@@ -3,6 +3,7 @@
 //! One internal model; the native profile is the only one so far. This room knows neither sockets nor disks.
 
 mod alarm;
+mod baseline;
 mod performance;
 mod score;
 mod stamp;
@@ -10,8 +11,9 @@ mod status;
 mod topics;
 
 pub use alarm::{AlarmPayload, Gateway};
+pub use baseline::{BaselinePayload, CalibrationPayload, DoubtPayload};
 pub use performance::{FloodPayload, PerformancePayload};
 pub use score::{Judged, ScorePayload};
 pub use stamp::show_stamp;
-pub use status::{MachineStatus, StatusPayload};
+pub use status::{MachineDetails, MachineStatus, StatusPayload};
 pub use topics::Topics;

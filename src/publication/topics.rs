@@ -48,6 +48,11 @@ impl Topics {
         format!("{}/{machine}/score", self.base)
     }
 
+    /// What a machine is judged against, and whether that still holds.
+    pub fn baseline(&self, machine: &Name) -> String {
+        format!("{}/{machine}/baseline", self.base)
+    }
+
     /// Where a command is given.
     pub fn order(&self, machine: &Name, verb: &str) -> String {
         format!("{}/{machine}/cmd/{verb}", self.base)

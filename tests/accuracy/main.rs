@@ -1,10 +1,11 @@
 //! How right the scores are, on recordings of real machines: `cargo test --release --test accuracy [-- --full]`.
 //!
 //! Runs the product's own pipeline, prints one table a data set and fails when a figure falls below what was reached before.
-//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter
-//! or rates runs one set alone.
+//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter,
+//! rates or foundation runs one set alone.
 
 mod baseline;
+mod foundation;
 mod judge;
 mod rates;
 mod report;
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
     }
     if wanted("rates") {
         rates::report(&data, &mut floors);
+    }
+    if wanted("foundation") {
+        foundation::report(&data, seeds.clone(), &mut floors);
     }
     floors.verdict()
 }

@@ -38,10 +38,9 @@ pub fn report(data: &Path, floors: &mut Floors) {
     }
 }
 
-fn machines(data: &Path) -> Vec<Series> {
+pub fn machines(data: &Path) -> Vec<Series> {
     let pump = Series { name: PUMP.to_owned(), ..skab_sound(data) };
-    let grid =
-        Series { name: "power transformer".to_owned(), ..series::read(&data.join("etth1/ETTh1.csv"), None, &[]) };
+    let grid = Series { name: TRANSFORMER.to_owned(), ..series::read(&data.join("etth1/ETTh1.csv"), None, &[]) };
     let mut machines = Rig::open(data).longest(data);
     machines.extend([pump, grid, noise(), walks(), cycles()]);
     machines
@@ -84,6 +83,7 @@ fn cycles() -> Series {
     made_up("a load cycle, 6 channels", (0..ROWS).map(row).collect())
 }
 
-const PUMP: &str = "pump without faults";
+pub const PUMP: &str = "pump without faults";
+pub const TRANSFORMER: &str = "power transformer";
 const NOMINAL: f64 = 0.01;
 const ROWS: usize = 9000;

@@ -129,6 +129,19 @@ impl Rig {
         self.series(component, &calibrating, every_second(1 - half).chain(worn.iter().copied()))
     }
 
+    /// Every run alone.
+    pub fn each(&self) -> Vec<Series> {
+        let alone = |run: &Run| Series {
+            name: "hydraulic rig".to_owned(),
+            channels: self.channels.clone(),
+            rows: run.rows.clone(),
+            times: (0..run.rows.len()).map(|row| second(row as i64)).collect(),
+            labels: vec![false; run.rows.len()],
+            calibrate: 0,
+        };
+        self.runs.iter().map(alone).collect()
+    }
+
     /// Sound in one run after another for as long as the recording has it: the longest runs.
     pub fn longest(&self, data: &Path) -> Vec<Series> {
         let path = data.join("hydraulic/dev.csv.gz");

@@ -1,5 +1,6 @@
 //! The built binary against real brokers: everything here starts what it needs on free ports of the loopback.
 
+mod baseline;
 mod commands;
 mod doctor;
 mod mosquitto_dropin;

@@ -1,16 +1,20 @@
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use tracing::{error, info};
+use jiff::Timestamp;
+use tracing::{error, info, warn};
 
 use super::Pipeline;
 use crate::acquisition::Name;
 use crate::alarm::{Performance, Transition, Verdict};
 use crate::clock::Now;
+use crate::detection::LimitReport;
 use crate::gateway::own_alarm::OwnAlarm;
-use crate::machine::{Announcement, ModelIdentity, Told};
+use crate::machine::{Announcement, BaselineState, ModelIdentity, Told};
 use crate::outbox::{Durability, Publication};
-use crate::publication::{FloodPayload, MachineStatus, PerformancePayload, StatusPayload};
+use crate::publication::{
+    BaselinePayload, CalibrationPayload, FloodPayload, MachineDetails, MachineStatus, PerformancePayload, StatusPayload,
+};
 use crate::transport::Qos;
 
 /// What the gateway knows of itself and of its alarms as a system.
@@ -28,7 +32,13 @@ pub(super) struct Oversight {
 #[derive(Default)]
 struct Published {
     connected: bool,
+    /// Without the details of machines.
     status: Vec<u8>,
+    details: Vec<u8>,
+    /// Details alone are no reason to publish it before this time.
+    details_not_before: Duration,
+    /// Of each machine: the state of its baseline, and since when; none while it learns.
+    baselines: HashMap<Name, Option<(BaselineState, Option<Timestamp>)>>,
     flood: Vec<u8>,
     /// It told of one.
     in_flood: bool,
@@ -100,6 +110,7 @@ impl Pipeline {
         self.oversight.performance.pass_time(now);
         if self.oversight.published.connected {
             self.tell_status(now);
+            self.tell_baselines(now);
             self.tell_flood(now);
             self.tell_performance(now);
         }
@@ -136,8 +147,23 @@ impl Pipeline {
         self.oversight.degraded = matches!(durability, Durability::Degraded { .. });
     }
 
-    /// Publishes the status if it has changed.
+    /// Publishes the status if it has changed; what changes with every sample only now and then.
     fn tell_status(&mut self, now: Now) {
+        let payload = self.status(now, false);
+        let changed = payload != self.oversight.published.status;
+        if !changed && now.steady < self.oversight.published.details_not_before {
+            return;
+        }
+        let detailed = self.status(now, true);
+        self.oversight.published.details_not_before = now.steady + DETAILS_PAUSE;
+        let unchanged = !changed && detailed == self.oversight.published.details;
+        if !unchanged && self.retain(self.voice.topics.status(), &detailed) {
+            self.oversight.published.status = payload;
+            self.oversight.published.details = detailed;
+        }
+    }
+
+    fn status(&self, now: Now, detailed: bool) -> Vec<u8> {
         let machines = self.plant.machines().map(|machine| {
             let trouble = self.troubles.get(machine.name()).cloned();
             let heard = self.heard.get(machine.name()).map_or(Duration::ZERO, |heard| heard.last);
@@ -146,16 +172,51 @@ impl Pipeline {
                 state => state,
             };
             let suppressed_by = machine.suppression().as_str();
-            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble })
+            let report = machine.baseline(now.utc);
+            let baseline = report.as_ref().map(|report| report.state).filter(|state| *state != BaselineState::Sound);
+            let details = report.filter(|_| detailed).map(|report| MachineDetails {
+                parts: machine.part_reports(),
+                limit: machine.limit().map(LimitReport::rounded),
+                calibration: CalibrationPayload::new(&report.baseline, now.utc),
+            });
+            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble, baseline, details })
         });
         let gateway = &self.voice.gateway.name;
         let rejected = self.plant.rejections().clone();
         let trouble = self.oversight.own.trouble();
-        let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble);
-        let payload = payload.to_json();
-        if payload != self.oversight.published.status && self.retain(self.voice.topics.status(), &payload) {
-            self.oversight.published.status = payload;
+        StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble).to_json()
+    }
+
+    /// Says so in the log where some of the rows that a machine has learned from look unlike all others.
+    pub(super) fn tell_doubt(&self, name: &Name) {
+        let report = self.plant.machine(name.as_str()).and_then(|machine| machine.baseline(self.now().utc));
+        if let Some(doubt) = report.and_then(|report| report.baseline.doubt) {
+            warn!(machine = %name, "{doubt}");
         }
+    }
+
+    /// Publishes what machines are judged against where that, or whether it holds, has changed.
+    fn tell_baselines(&mut self, now: Now) {
+        let gateway = &self.voice.gateway.name;
+        let mut told = Vec::new();
+        for machine in self.plant.machines() {
+            let name = machine.name();
+            let report = machine.baseline(now.utc);
+            let state = report.as_ref().map(|report| (report.state, report.since));
+            if self.oversight.published.baselines.get(name) == Some(&state) {
+                continue;
+            }
+            let payload = match report {
+                Some(report) => BaselinePayload::new(gateway, name, report, now.utc).with_parts(machine.part_reports()),
+                None => BaselinePayload::learning(gateway, name),
+            };
+            // What finds no room now is told a second later.
+            if !self.retain(self.voice.topics.baseline(name), &payload.to_json()) {
+                break;
+            }
+            told.push((name.clone(), state));
+        }
+        self.oversight.published.baselines.extend(told);
     }
 
     /// A flood is told of when it begins and ends, and while it grows now and then.
@@ -195,6 +256,7 @@ impl Pipeline {
 
 /// A machine that was not heard for so long has no data.
 const NO_DATA: Duration = Duration::from_secs(300);
+const DETAILS_PAUSE: Duration = Duration::from_secs(60);
 const FLOOD_PAUSE: Duration = Duration::from_secs(30);
 const PERFORMANCE_PAUSE: Duration = Duration::from_secs(60);
 
