@@ -25,6 +25,9 @@ pub struct StatusPayload {
     machines_left_out: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Rejections>,
+    /// Machines whose network a faster engine took and gave other columns, so that a slower one runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_fallbacks: Option<usize>,
 }
 
 /// How far one machine is.
@@ -32,6 +35,9 @@ pub struct StatusPayload {
 pub struct MachineStatus {
     /// `learning n/N`, then `scoring`.
     pub state: String,
+    /// How its network runs, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<&'static str>,
     /// On whose word it is suppressed, if it is: `operator`, `stopped`, `starting` or `maintenance`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<&'static str>,
@@ -51,7 +57,7 @@ impl StatusPayload {
         let (mut machines, mut room) = (machines, MOST_BYTES);
         machines.retain(|name, machine| {
             let trouble = machine.trouble.as_ref().map_or(0, |trouble| 2 * trouble.len());
-            room = room.saturating_sub(2 * name.as_str().len() + machine.state.len() + trouble + 48);
+            room = room.saturating_sub(2 * name.as_str().len() + machine.state.len() + trouble + 72);
             room > 0
         });
         let machines_left_out = Some(listed - machines.len()).filter(|count| *count > 0);
@@ -74,7 +80,12 @@ impl StatusPayload {
             machines: None,
             machines_left_out: None,
             rejected: None,
+            engine_fallbacks: None,
         }
+    }
+
+    pub fn with_engine_fallbacks(self, machines: usize) -> Self {
+        Self { engine_fallbacks: Some(machines), ..self }
     }
 
     pub fn with(self, trouble: Option<&str>) -> Self {
@@ -100,7 +111,12 @@ mod tests {
 
     #[test]
     fn however_many_machines_there_are_the_status_stays_below_64_kib_and_says_what_it_leaves_out() {
-        let machine = MachineStatus { state: "learning 0/400".to_owned(), suppressed_by: None, trouble: None };
+        let machine = MachineStatus {
+            state: "learning 0/400".to_owned(),
+            engine: Some("window"),
+            suppressed_by: None,
+            trouble: None,
+        };
         let name = |number: usize| Name::parse(&format!("{number}{}", "é".repeat(100))).unwrap();
         let machines = (0..1000).map(|number| (name(number), machine.clone())).collect();
         let status = StatusPayload::online(&name(0), Timestamp::UNIX_EPOCH, machines, Rejections::default());

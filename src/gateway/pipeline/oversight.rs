@@ -8,7 +8,8 @@ use crate::acquisition::Name;
 use crate::alarm::{Performance, Transition, Verdict};
 use crate::clock::Now;
 use crate::gateway::own_alarm::OwnAlarm;
-use crate::machine::{Announcement, ModelIdentity, Told};
+use crate::machine::{Announcement, Machine, ModelIdentity, Told};
+use crate::models::Model;
 use crate::outbox::{Durability, Publication};
 use crate::publication::{FloodPayload, MachineStatus, PerformancePayload, StatusPayload};
 use crate::transport::Qos;
@@ -146,13 +147,15 @@ impl Pipeline {
                 state => state,
             };
             let suppressed_by = machine.suppression().as_str();
-            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble })
+            let engine = model_of(machine).map(|model| model.engine().name());
+            (machine.name().clone(), MachineStatus { state, engine, suppressed_by, trouble })
         });
+        let fallbacks = self.plant.machines().filter_map(model_of).filter(|model| model.fell_back()).count();
         let gateway = &self.voice.gateway.name;
         let rejected = self.plant.rejections().clone();
         let trouble = self.oversight.own.trouble();
         let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble);
-        let payload = payload.to_json();
+        let payload = payload.with_engine_fallbacks(fallbacks).to_json();
         if payload != self.oversight.published.status && self.retain(self.voice.topics.status(), &payload) {
             self.oversight.published.status = payload;
         }
@@ -191,6 +194,10 @@ impl Pipeline {
         let publication = Publication { topic, payload: payload.to_vec(), retain: true };
         self.link.publish_now(publication, Qos::AtLeastOnce).is_ok()
     }
+}
+
+fn model_of(machine: &Machine) -> Option<&Model> {
+    machine.profile().model.as_deref()
 }
 
 /// A machine that was not heard for so long has no data.
