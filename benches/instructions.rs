@@ -48,6 +48,8 @@ fn main() -> ExitCode {
     ExitCode::SUCCESS
 }
 
+type Make = fn() -> Stage;
+
 /// Of one run of a stage.
 #[derive(Clone, Copy, Debug, Deserialize)]
 struct Count {
@@ -77,7 +79,8 @@ impl Baseline {
     }
 }
 
-const STAGES: [(&str, usize, fn() -> Stage); 13] = [
+/// By name, with how often each is run.
+const STAGES: [(&str, usize, Make); 13] = [
     ("decode, 8 channels", MANY, stages::decode),
     ("decode and align, 8 channels", MANY, stages::decode_and_align),
     ("standardise, 8 channels", MANY, stages::standardise),

@@ -24,10 +24,12 @@ use crate::plant::{ALIGNMENT, CALIBRATION, TELEMETRY, Telemetry, hydraulic_model
 /// One stage.
 pub enum Stage {
     /// It takes a message and when that arrives, which are made outside of what is measured.
-    OfMessages { telemetry: Telemetry, work: Box<dyn FnMut(&[u8], Now)> },
+    OfMessages { telemetry: Telemetry, work: Box<Work> },
     /// It brings along what it works on.
     Alone(Box<dyn FnMut()>),
 }
+
+type Work = dyn FnMut(&[u8], Now);
 
 impl Stage {
     fn of_messages(telemetry: Telemetry, work: impl FnMut(&[u8], Now) + 'static) -> Self {
