@@ -2,29 +2,22 @@
 
 mod support {
     pub mod peak;
+    pub mod stages;
 }
 #[path = "../tests/support/plant.rs"]
 mod plant;
 
-use std::hint::black_box;
-use std::time::Duration;
+use std::os::unix::fs::FileExt;
+use std::time::{Duration, Instant};
 
-use criterion::{
-    BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
-};
+use criterion::measurement::WallTime;
+use criterion::{BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 
-use wheeltapper::acquisition::{Format, Name, Rejection, Sink, TopicPattern, decode_json};
-use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, Role};
-use wheeltapper::machine::{Fitted, Machine, Profile};
-use wheeltapper::manipulation::{Aligner, Alignment, Arrival, Channels, Limits};
-use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
-use wheeltapper::plant::{Bounds, Input, MachineMaker, Message, Plant};
+use wheeltapper::models::EngineKind;
 
-use plant::{
-    ALIGNMENT, CALIBRATION, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, receive, universal,
-};
+use plant::{Telemetry, hydraulic_model, hydraulic_rig, universal};
 use support::peak::{Peak, processor};
+use support::stages::{self, Stage, message};
 
 criterion_group! {
     name = benches;
@@ -32,7 +25,7 @@ criterion_group! {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .sample_size(50);
-    targets = bounds, decoding, detection, denoising, the_whole_way, many_machines
+    targets = bounds, decoding, detection, denoising, telling, the_whole_way
 }
 criterion_main!(benches);
 
@@ -58,217 +51,85 @@ fn bounds(_: &mut Criterion) {
     for (part, products) in [("whole window", column * columns), ("newest column alone", column)] {
         at_least(&format!("for {network}, {part}, {products} multiply-adds"), products as f64 / multiply_adds);
     }
+    let [event, state] = stages::publications();
+    let bytes = event.payload.len();
+    at_least(&format!("to copy an alarm's payload, {bytes} bytes"), bytes as f64 / copied);
+    let record = bytes + state.payload.len();
+    at_least(&format!("to write {record} bytes and sync them"), synced(record).as_secs_f64());
 }
 
 fn decoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("8 channels of JSON");
-    let mut telemetry = Telemetry::made_up(8);
-    group.throughput(Throughput::Bytes(message(&mut telemetry).0.len() as u64));
-    group.bench_function("decode", |bencher| {
-        bencher.iter_batched_ref(
-            || message(&mut telemetry),
-            |(payload, _)| decode_json(payload, &mut Swallowed).expect("it is sound"),
-            BatchSize::SmallInput,
-        );
-    });
-    let mut aligner = Aligner::new(ALIGNMENT, Channels::fixed(named(&telemetry)));
-    group.bench_function("decode and align", |bencher| {
-        bencher.iter_batched_ref(
-            || message(&mut telemetry),
-            |(payload, now)| {
-                let stamp = decode_json(payload, &mut aligner).expect("it is sound");
-                aligner.commit(stamp, Arrival { now: *now, redelivered: false }).expect("it is new");
-                black_box(aligner.next_sample(*now).expect("it is whole"));
-            },
-            BatchSize::SmallInput,
-        );
-    });
+    group.throughput(Throughput::Bytes(message(&mut Telemetry::made_up(8)).0.len() as u64));
+    measure(&mut group, "decode", stages::decode());
+    measure(&mut group, "decode and align", stages::decode_and_align());
 }
 
 fn detection(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("charts");
     group.throughput(Throughput::Elements(1));
-    for channels in [8, 52] {
-        let mut telemetry = Telemetry::made_up(channels);
-        let profile =
-            |name| ChannelProfile { name, unit: None, limits: Limits::default(), role: Role::Scored, drift: 0.0 };
-        let profiles: Vec<ChannelProfile> = named(&telemetry).map(profile).collect();
-        let rows: Vec<Vec<f64>> = (0..CALIBRATION).map(|_| telemetry.next().row).collect();
-        let mut detector = Detector::new(Calibration::fit(&rows, &profiles, None).expect("they vary"), None);
-        let mut rows = rows.iter().cycle();
-        group.bench_function(format!("{channels} channels"), |bencher| {
-            bencher.iter(|| detector.observe(rows.next().expect("it has no end"), Circumstances::default()));
-        });
-    }
+    measure(&mut group, "8 channels", stages::charts(8));
+    measure(&mut group, "52 channels", stages::charts(52));
+    group.finish();
+    let mut group = criterion.benchmark_group("a score");
+    group.throughput(Throughput::Elements(1));
+    measure(&mut group, "alarm", stages::alarm());
 }
 
 /// One new column by each engine, for one machine and for many in turn, whose states then lie in no near cache.
 fn denoising(criterion: &mut Criterion) {
-    let package = shipped("hydraulic-dae").expect("it comes with the binary");
     let mut group = criterion.benchmark_group("hydraulic-dae");
     group.throughput(Throughput::Elements(1));
+    measure(&mut group, "standardise 8 channels", stages::standardise());
     for engine in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Window] {
-        let model = Model::load_from(&package, false, engine).expect("it is sound");
-        assert_eq!(model.engine(), engine);
-        let contract = &model.manifest().contract;
-        let scaled =
-            |t: usize| (0..contract.channels.len()).map(|channel| (t as f32 * 0.1 + channel as f32).sin()).collect();
-        let columns: Vec<Vec<f32>> = (0..20 * contract.window).map(scaled).collect();
         for machines in [1, 1000, 10_000] {
-            let mut denoisers: Vec<Box<dyn Denoiser>> = (0..machines)
-                .map(|_| {
-                    let mut denoiser = model.denoiser().expect("it was verified");
-                    denoiser.recall(&columns[..contract.window].concat());
-                    denoiser
-                })
-                .collect();
-            let (mut column, mut machine) = (0, 0);
-            group.bench_function(format!("{}, {machines} in turn", engine.name()), |bencher| {
-                bencher.iter(|| {
-                    machine = (machine + 1) % machines;
-                    column = (column + usize::from(machine == 0)) % columns.len();
-                    black_box(denoisers[machine].push(&columns[column])).is_ok()
-                });
-            });
+            let id = format!("{}, {machines} in turn", engine.name());
+            measure(&mut group, &id, stages::column(engine, machines));
         }
     }
+}
+
+/// What a transition costs, which comes a few times a day.
+fn telling(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("a transition");
+    group.throughput(Throughput::Elements(1));
+    measure(&mut group, "diagnosis and advice", stages::advice());
+    measure(&mut group, "encode", stages::encode());
+    measure(&mut group, "outbox, with fsync", stages::outbox());
 }
 
 fn the_whole_way(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("from message to score");
     group.throughput(Throughput::Elements(1));
-    from_message_to_score(&mut group, "universal, 8 channels", Telemetry::made_up(8), universal());
-    from_message_to_score(&mut group, "universal, 52 channels", Telemetry::made_up(52), universal());
-    from_message_to_score(&mut group, "hydraulic-rig, 10 channels", Telemetry::of_rig(), hydraulic_rig());
-}
-
-fn from_message_to_score(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: &str,
-    mut telemetry: Telemetry,
-    profile: Profile,
-) {
-    let mut plant = learned(profile, &mut telemetry);
-    group.bench_function(id, |bencher| {
-        bencher.iter_batched_ref(
-            || message(&mut telemetry),
-            |(payload, now)| {
-                receive(&mut plant, TELEMETRY, payload, *now, &mut |observed| {
-                    black_box(observed.observation.score.expect("it has learned"));
-                });
-            },
-            BatchSize::SmallInput,
-        );
-    });
-    assert_eq!(plant.rejections().total(), 0, "each sample was scored");
-}
-
-/// One sample of each machine in turn: by the time that a machine's next one comes, its state lies in no near cache. Prints
-/// what each machine keeps, too.
-fn many_machines(criterion: &mut Criterion) {
-    let mut group = criterion.benchmark_group("from message to score, in turn");
-    group.throughput(Throughput::Elements(1));
-    for machines in [1, 100, 1000, 10_000] {
-        in_turn(
-            &mut group,
-            &format!("universal, 8 channels, {machines}"),
-            Telemetry::made_up(8),
-            (universal(), machines),
-        );
-        in_turn(&mut group, &format!("hydraulic-rig, {machines}"), Telemetry::of_rig(), (hydraulic_rig(), machines));
+    for channels in [8, 52] {
+        let stage = stages::whole_way(Telemetry::made_up(channels), universal());
+        measure(&mut group, &format!("universal, {channels} channels"), stage);
     }
+    measure(&mut group, "hydraulic-rig, 10 channels", stages::whole_way(Telemetry::of_rig(), hydraulic_rig()));
 }
 
-fn in_turn(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: &str,
-    mut telemetry: Telemetry,
-    (profile, machines): (Profile, usize),
-) {
-    let fitted = fitted(profile.clone(), &mut telemetry);
-    let before = resident();
-    let input =
-        Input { pattern: TopicPattern::parse("plant/{machine}/telemetry").expect("it is one"), format: Format::Json };
-    let bounds = Bounds { machines, payload: 1 << 16 };
-    let mut plant = Plant::new(vec![input], bounds, Copies { profile, fitted });
-    let topics: Vec<String> = (0..machines).map(|machine| format!("plant/m{machine:05}/telemetry")).collect();
-    let (mut machine, mut shown) = (0, message(&mut telemetry));
-    let mut next = || {
-        if machine == machines {
-            (machine, shown) = (0, message(&mut telemetry));
+fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: &str, mut stage: Stage) {
+    group.bench_function(id, |bencher| match stage {
+        Stage::OfMessages { ref mut telemetry, ref mut work } => {
+            bencher.iter_batched_ref(|| message(telemetry), |(payload, now)| work(payload, *now), BatchSize::SmallInput)
         }
-        machine += 1;
-        (machine - 1, shown.clone())
+        Stage::Alone(ref mut work) => bencher.iter(work),
+    });
+}
+
+/// The median time to write so many bytes at the end of a file and to sync them, without anything of ours.
+fn synced(bytes: usize) -> Duration {
+    let folder = stages::scratch();
+    let file = std::fs::File::create(folder.path().join("bare")).expect("a fresh folder");
+    let record = vec![7; bytes];
+    let timed = |n: usize| {
+        let start = Instant::now();
+        file.write_all_at(&record, (n * bytes) as u64).and_then(|()| file.sync_data()).expect("there is room");
+        start.elapsed()
     };
-    let mut score = |(machine, (payload, now)): &(usize, (Vec<u8>, Now))| {
-        let message = Message { topic: &topics[*machine], payload, retained: false, redelivered: false };
-        plant.receive(message, *now, &mut |observed| {
-            black_box(observed.observation.score);
-        });
-    };
-    // Until a network has seen a whole window, parts of its memory are untouched.
-    (0..100 * machines).for_each(|_| score(&next()));
-    let kept = resident().saturating_sub(before) as f64 / machines as f64;
-    group.bench_function(id, |bencher| bencher.iter_batched_ref(&mut next, |sent| score(sent), BatchSize::SmallInput));
-    assert_eq!(plant.rejections().total(), 0, "each sample was scored");
-    if machines >= 1000 {
-        println!("  {id}: {:.1} KiB a machine", kept / 1024.0);
-    }
+    let mut times: Vec<Duration> = (0..SYNCS).map(timed).collect();
+    times.sort();
+    times[SYNCS / 2]
 }
 
-/// What a machine's telemetry says about it.
-fn fitted(profile: Profile, telemetry: &mut Telemetry) -> Fitted {
-    let mut plant = plant::plant(profile);
-    let mut fitted = None;
-    while fitted.is_none() {
-        let (payload, now) = message(telemetry);
-        receive(&mut plant, TELEMETRY, &payload, now, &mut |observed| fitted = observed.observation.fitted);
-    }
-    *fitted.expect("the loop ends with it")
-}
-
-/// Makes machines that all know the same to be normal.
-struct Copies {
-    profile: Profile,
-    fitted: Fitted,
-}
-
-impl MachineMaker for Copies {
-    fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
-        let names: Vec<Name> = self.fitted.calibration.parts().map(|(name, _)| name.clone()).collect();
-        let made = Machine::fitted(name.clone(), self.profile.clone(), self.fitted.clone());
-        (made.expect("the network was verified"), ALIGNMENT, Channels::fixed(names))
-    }
-
-    fn renew(&mut self, _: &mut Machine, _: &[Name]) -> (Alignment, Option<Channels>) {
-        (ALIGNMENT, None)
-    }
-}
-
-/// Bytes of memory that the process has.
-fn resident() -> usize {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
-    1024 * kib.expect("this is Linux")
-}
-
-/// The next second's message and when it arrives.
-fn message(telemetry: &mut Telemetry) -> (Vec<u8>, Now) {
-    let shown = telemetry.next();
-    (telemetry.json(&shown), shown.now())
-}
-
-fn named(telemetry: &Telemetry) -> impl Iterator<Item = Name> {
-    telemetry.names.iter().map(|name| Name::parse(name).expect("a name"))
-}
-
-/// Takes readings and does nothing with them.
-struct Swallowed;
-
-impl Sink for Swallowed {
-    fn reading(&mut self, channel: &str, value: Option<f64>) -> Result<(), Rejection> {
-        black_box((channel, value));
-        Ok(())
-    }
-}
+const SYNCS: usize = 201;

@@ -12,7 +12,7 @@ use prost::Message;
 use serde_json::{Value, json};
 use tract_onnx::pb::{ModelProto, NodeProto};
 
-use support::binary::wheeltapper;
+use support::binary::{Told, wheeltapper};
 use support::package::Package;
 
 #[test]
@@ -42,6 +42,37 @@ fn a_network_that_the_ring_does_not_know_is_pulsed_and_says_what_it_was() {
     assert_eq!(model["turned_down"][0]["engine"], "ring");
     assert!(model["turned_down"][0]["why"].as_str().is_some_and(|why| why.contains("Sin")), "{model}");
     assert!(text.contains("engine pulse\n    not ring: Sin"), "{text}");
+}
+
+#[test]
+fn a_package_is_inspected_before_anything_takes_it() {
+    let package = Package::copy();
+    let folder = package.path("");
+    let folder = folder.to_str().expect("a path of text");
+    let json = |told: &Told| serde_json::from_str::<Value>(&told.out).expect("it is JSON");
+    let brought = json(&wheeltapper(["model", "inspect", "hydraulic-dae", "--json"]));
+    assert_eq!((&brought["engine"], &brought["shipped"]), (&json!("ring"), &json!(true)));
+    assert!(brought["vectors"]["largest"].as_f64() < brought["vectors"]["tolerance"].as_f64(), "{brought}");
+    assert_eq!(json(&wheeltapper(["model", "inspect", folder, "--json"])), brought);
+    let text = wheeltapper(["model", "inspect", folder]).out;
+    assert!(text.starts_with("hydraulic-dae 1.0.0, denoise for the kind hydraulic-rig\n"), "{text}");
+    assert!(text.ends_with("  engine    ring\n"), "{text}");
+
+    package.edit_manifest("licence = \"CC-BY-4.0\"", "licence = \"CC0-1.0\"");
+    assert_eq!(json(&wheeltapper(["model", "inspect", folder, "--json"]))["shipped"], false);
+    package.write("denoiser.onnx", b"changed");
+    let refused = wheeltapper(["model", "inspect", folder]);
+    assert_eq!(refused.code, 1);
+    assert!(refused.err.contains("denoiser.onnx has 7 bytes"), "{}", refused.err);
+    let models = package.models().to_str().expect("a path of text");
+    let listed = wheeltapper(["model", "list", "--models", models]);
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let (first, second) = listed.out.split_once('\n').expect("two packages");
+    assert_eq!(first, "hydraulic-dae: hydraulic-dae 1.0.0, kind hydraulic-rig, engine ring");
+    assert!(second.contains("refused: ") && second.contains("denoiser.onnx has 7 bytes"), "{second}");
+    let nothing = wheeltapper(["model", "inspect", "no-such-package"]);
+    assert_eq!(nothing.code, 1);
+    assert!(nothing.err.contains("[\"hydraulic-dae\"]"), "{}", nothing.err);
 }
 
 /// `check` as JSON and in words.

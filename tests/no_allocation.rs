@@ -1,17 +1,16 @@
 //! After warm-up a sample's whole way, from the bytes of its message to its score, allocates nothing.
 
 mod support {
+    pub mod allocations;
     pub mod plant;
 }
-
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::cell::Cell;
 
 use wheeltapper::alarm::Class;
 use wheeltapper::machine::{Announcement, Profile};
 use wheeltapper::models::EngineKind;
 use wheeltapper::plant::Plant;
 
+use support::allocations::allocations;
 use support::plant::{Maker, Shown, TELEMETRY, Telemetry, hydraulic_rig, learned, plant, receive, universal};
 
 #[test]
@@ -132,34 +131,6 @@ impl Watched {
         });
         Sent { scores, allocations: allocations() - before }
     }
-}
-
-/// How often this thread has asked for memory.
-fn allocations() -> usize {
-    ALLOCATIONS.get()
-}
-
-/// The system's allocator, which counts. Growing and zeroed requests come through `alloc` too.
-struct Counting;
-
-// SAFETY: every request goes to the system's allocator as it came; counting touches no memory of its own heap.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        ALLOCATIONS.set(ALLOCATIONS.get() + 1);
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-thread_local! {
-    /// A thread of its own each, so that tests beside each other do not disturb.
-    static ALLOCATIONS: Cell<usize> = const { Cell::new(0) };
 }
 
 const SAMPLES: usize = 1000;

@@ -76,7 +76,7 @@ fn as_text(config: &Config, stock: &Stock, warnings: &[String]) -> String {
         lines.push(format!(
             "  kind {name}: {channels} channels, model {model_name} {version} reproduces its test vectors, engine {engine}"
         ));
-        for TurnedDown { engine, why } in model.turned_down() {
+        for TurnedDown { engine, why, .. } in model.turned_down() {
             lines.push(format!("    not {engine}: {why}"));
         }
     }

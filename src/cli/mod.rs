@@ -27,6 +27,7 @@ mod doctor;
 mod doctor_broker;
 mod doctor_host;
 mod finding;
+mod model;
 mod orders;
 mod outcome;
 mod publisher;
@@ -68,6 +69,8 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+    /// Looks at model packages
+    Model(model::ModelCommand),
     /// Lists a gateway's alarms, what is open and most urgent first
     Alarms(alarms::Alarms),
     /// Acknowledges a machine's open alarm
@@ -112,6 +115,7 @@ impl Command {
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Replay(replay) => replay.run(),
+            Verb::Model(model) => model.run(),
             Verb::Alarms(alarms) => alarms.run(),
             Verb::Ack(ack) => ack.run(),
             Verb::Shelve(shelve) => shelve.run(),

@@ -1,11 +1,12 @@
 use std::path::PathBuf;
 
-use tracing::error;
+use tracing::{error, info};
 
 use super::outcome::{Failure, Outcome};
 use super::surroundings::{self, Signals, Told};
 use crate::config::Config;
 use crate::gateway::{Access, Daemon, Workshop, tell_ready, tell_reloading};
+use crate::models::TurnedDown;
 
 /// Runs the daemon; SIGHUP makes it take over a changed configuration, SIGTERM ends it
 #[derive(Clone, Debug, clap::Args)]
@@ -49,6 +50,14 @@ impl Run {
         let config = surroundings::config(&self.config)?;
         let stock = surroundings::stock(&config)?;
         let access = surroundings::access(&config)?;
+        for (kind, stocked) in &stock.kinds {
+            let Some(model) = &stocked.model else { continue };
+            let (manifest, engine) = (model.manifest(), model.engine().name());
+            info!(%kind, model = %manifest.name, version = manifest.version, engine, "takes its network");
+            for TurnedDown { engine, why, .. } in model.turned_down() {
+                info!(%kind, not = engine, why, "a faster engine does not run it");
+            }
+        }
         let workshop = Workshop::new(&config, stock);
         Ok(Order { config, workshop, access })
     }

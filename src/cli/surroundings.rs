@@ -242,7 +242,7 @@ pub(super) fn quiet_caught_panics() {
 }
 
 /// A model package in a folder.
-struct Folder(PathBuf);
+pub(super) struct Folder(pub PathBuf);
 
 impl PackageFiles for Folder {
     fn read(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {

@@ -22,10 +22,13 @@ pub enum EngineKind {
 }
 
 /// A faster engine that a network does not run on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct TurnedDown {
     pub engine: &'static str,
     pub why: String,
+    /// By how much its columns differ from those of the whole window, in scaled units, if that is why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub difference: Option<f32>,
 }
 
 /// A network on the engine that was chosen for it.
@@ -61,9 +64,10 @@ impl Engine {
                 EngineKind::Ring => Ok(Self::Ring(Arc::new(ring::compile(&network.typed, contract, Level::new())?))),
                 _ => Ok(Self::Pulse(pulse::plan(onnx, contract)?)),
             });
-            match engine.and_then(|engine| engine.proved(contract, reference)) {
+            let unfit = |why| TurnedDown { engine: kind.name(), why, difference: None };
+            match engine.map_err(unfit).and_then(|engine| engine.proved(contract, reference)) {
                 Ok(engine) => return (engine, turned_down),
-                Err(why) => turned_down.push(TurnedDown { engine: kind.name(), why }),
+                Err(why) => turned_down.push(why),
             }
         }
         (Self::Window(network.plan), turned_down)
@@ -86,15 +90,17 @@ impl Engine {
         })
     }
 
-    fn proved(self, contract: &Contract, reference: &Reference) -> Result<Self, String> {
+    fn proved(self, contract: &Contract, reference: &Reference) -> Result<Self, TurnedDown> {
+        let engine = self.kind().name();
         let largest = guarded(|| {
             let mut denoiser = self.denoiser(contract).map_err(|error| error.to_string())?;
             reference.difference(&mut *denoiser).map_err(|error| error.to_string())
-        })?;
+        });
+        let largest = largest.map_err(|why| TurnedDown { engine, why, difference: None })?;
         if largest > LARGEST_DIFFERENCE {
-            let engine = self.kind().name();
             tracing::warn!(engine, largest, "a network's columns differ from those of its whole window");
-            return Err(format!("its columns differ from those of the whole window by up to {largest:e}"));
+            let why = format!("its columns differ from those of the whole window by up to {largest:e}");
+            return Err(TurnedDown { engine, why, difference: Some(largest) });
         }
         Ok(self)
     }

@@ -319,6 +319,8 @@ fn an_engine_that_gives_other_columns_is_not_used() {
     let chosen = Case::new(sketch, &last, WINDOW).choose(EngineKind::Ring);
     assert_eq!(chosen.engine.kind(), EngineKind::Window, "{}", chosen.why());
     assert!(chosen.why().contains("ring: its columns differ from those of the whole window"), "{}", chosen.why());
+    let difference = chosen.turned_down.iter().find_map(|it| it.difference);
+    assert!(difference.is_some_and(|difference| difference > LARGEST_DIFFERENCE), "it is counted as a fallback");
 }
 
 #[test]

@@ -21,5 +21,5 @@ mod window;
 pub use denoiser::{Denoiser, InferenceError};
 pub use engine::{EngineKind, TurnedDown};
 pub use manifest::{ChannelContract, Contract, Manifest, Training};
-pub use package::{Model, PackageError, PackageFiles};
+pub use package::{Model, PackageError, PackageFiles, Reproduced};
 pub use shipped::{Shipped, shipped, shipped_names};

@@ -3,6 +3,7 @@ use std::sync::Arc;
 
 use tract_onnx::pb::{AttributeProto, GraphProto, ModelProto, TensorProto, tensor_proto};
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::knobs::KnobScope;
 
 use super::Contract;
 
@@ -62,7 +63,9 @@ fn build(onnx: &[u8], contract: &Contract) -> Result<Network, String> {
     let model = model.into_typed().map_err(plain)?;
     refuse_giants(&model)?;
     let typed = model.into_decluttered().map_err(plain)?;
-    let model = typed.clone().into_optimized().map_err(plain)?;
+    // Copying a short kernel's input out for the matrix product costs more than picking it where it lies.
+    let lazily = KnobScope::new([("TRACT_LAZY_IM2COL_MIN_KERNEL", "2")]).map_err(plain)?;
+    let model = lazily.enter(|| typed.clone().into_optimized()).map_err(plain)?;
     let output = model.output_fact(0).map_err(plain)?;
     if output.datum_type != f32::datum_type() || output.shape.as_concrete() != Some(&shape) {
         return Err(format!(

@@ -1,5 +1,7 @@
 use std::io;
 
+use serde::Serialize;
+
 use super::engine::{Engine, EngineKind, TurnedDown};
 use super::manifest::FileEntry;
 use super::network::network;
@@ -23,8 +25,20 @@ pub trait PackageFiles {
 pub struct Model {
     manifest: Manifest,
     sha256: String,
+    shipped: bool,
+    reproduced: Reproduced,
     engine: Engine,
     turned_down: Vec<TurnedDown>,
+}
+
+/// How well the files of a package reproduced its test vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Reproduced {
+    pub cases: usize,
+    /// The largest absolute difference, in scaled units.
+    pub largest: f32,
+    /// What the manifest allows.
+    pub tolerance: f32,
 }
 
 impl Model {
@@ -38,9 +52,10 @@ impl Model {
     /// The same without the engines that are faster than `first`.
     pub fn load_from(files: &dyn PackageFiles, allow_unsigned: bool, first: EngineKind) -> Result<Self, PackageError> {
         let refuse = |what| PackageError { origin: files.origin(), what };
-        let (manifest, sha256) = read_manifest(files, allow_unsigned).map_err(refuse)?;
-        let (engine, turned_down) = verify(files, &manifest, first).map_err(refuse)?;
-        Ok(Self { manifest, sha256, engine, turned_down })
+        let (manifest, bytes) = read_manifest(files, allow_unsigned).map_err(refuse)?;
+        let (reproduced, (engine, turned_down)) = verify(files, &manifest, first).map_err(refuse)?;
+        let (sha256, shipped) = (sha256_hex(&bytes), shipped::is_shipped_manifest(&bytes));
+        Ok(Self { manifest, sha256, shipped, reproduced, engine, turned_down })
     }
 
     pub fn manifest(&self) -> &Manifest {
@@ -50,6 +65,16 @@ impl Model {
     /// Of the manifest, which holds the hashes of all other files.
     pub fn sha256(&self) -> &str {
         &self.sha256
+    }
+
+    /// Whether it is one of those that this binary was built with.
+    pub fn is_shipped(&self) -> bool {
+        self.shipped
+    }
+
+    /// How well it reproduces its test vectors.
+    pub fn reproduced(&self) -> Reproduced {
+        self.reproduced
     }
 
     /// A denoiser that follows one machine.
@@ -65,6 +90,11 @@ impl Model {
     /// The faster engines that it does not run on, and why.
     pub fn turned_down(&self) -> &[TurnedDown] {
         &self.turned_down
+    }
+
+    /// Whether a faster engine took it and gave other columns.
+    pub fn fell_back(&self) -> bool {
+        self.turned_down.iter().any(|it| it.difference.is_some())
     }
 }
 
@@ -106,7 +136,7 @@ enum Broken {
     Difference { case: usize, largest: f32, tolerance: f32 },
 }
 
-fn read_manifest(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<(Manifest, String), Broken> {
+fn read_manifest(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<(Manifest, Vec<u8>), Broken> {
     let path = "manifest.toml";
     let unreadable = |error| Broken::Unreadable { path: path.to_owned(), error };
     let bytes = files.read(path, LARGEST_MANIFEST + 1).map_err(unreadable)?;
@@ -119,7 +149,7 @@ fn read_manifest(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<(Mani
     let text = std::str::from_utf8(&bytes).map_err(|_| Broken::Manifest("manifest.toml is not UTF-8".to_owned()))?;
     let manifest: Manifest = read_toml(text, path).map_err(|error| Broken::Manifest(error.to_string()))?;
     check_contract(&manifest).map_err(Broken::Contract)?;
-    Ok((manifest, sha256_hex(&bytes)))
+    Ok((manifest, bytes))
 }
 
 fn check_contract(manifest: &Manifest) -> Result<(), String> {
@@ -169,7 +199,7 @@ fn verify(
     files: &dyn PackageFiles,
     manifest: &Manifest,
     first: EngineKind,
-) -> Result<(Engine, Vec<TurnedDown>), Broken> {
+) -> Result<(Reproduced, (Engine, Vec<TurnedDown>)), Broken> {
     let mut graphs = manifest.files.iter().filter(|file| file.path.ends_with(".onnx"));
     let (Some(graph), None) = (graphs.next(), graphs.next()) else {
         return Err(Broken::Contract("expected exactly one [[file]] that ends in .onnx".to_owned()));
@@ -181,18 +211,18 @@ fn verify(
     let network = network(&onnx, &manifest.contract).map_err(Broken::Graph)?;
     let unusable = |error: InferenceError| Broken::Graph(error.to_string());
     let mut window = WindowDenoiser::new(&network.plan, &manifest.contract).map_err(unusable)?;
-    let mut reference = reproduce_vectors(files, manifest, &mut window)?;
+    let (mut reference, reproduced) = reproduce_vectors(files, manifest, &mut window)?;
     if first < EngineKind::Window {
         reference.add_random(&manifest.contract, &mut window).map_err(unusable)?;
     }
-    Ok(Engine::choose(network, &onnx, &manifest.contract, &reference, first))
+    Ok((reproduced, Engine::choose(network, &onnx, &manifest.contract, &reference, first)))
 }
 
 fn reproduce_vectors(
     files: &dyn PackageFiles,
     manifest: &Manifest,
     window: &mut WindowDenoiser,
-) -> Result<Reference, Broken> {
+) -> Result<(Reference, Reproduced), Broken> {
     let Manifest { contract, vectors, .. } = manifest;
     let bytes = listed(files, manifest, &vectors.path)?;
     let unfit = |why: String| Broken::Vectors { path: vectors.path.clone(), why };
@@ -201,6 +231,7 @@ fn reproduce_vectors(
         return Err(unfit("there is no case in it".to_owned()));
     }
     let mut reference = Reference::default();
+    let mut reproduced = Reproduced { cases: cases.cases.len(), largest: 0.0, tolerance: vectors.tolerance };
     for (index, case) in cases.cases.iter().enumerate() {
         if case.length(contract.channels.len()).is_none_or(|columns| columns < contract.window) {
             return Err(unfit(format!(
@@ -213,8 +244,9 @@ fn reproduce_vectors(
         if largest > vectors.tolerance {
             return Err(Broken::Difference { case: index, largest, tolerance: vectors.tolerance });
         }
+        reproduced.largest = reproduced.largest.max(largest);
     }
-    Ok(reference)
+    Ok((reference, reproduced))
 }
 
 /// A file of the package, if it is what the manifest says.

@@ -31,6 +31,9 @@ pub struct StatusPayload {
     details_left_out: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     rejected: Option<Rejections>,
+    /// Machines whose network a faster engine took and gave other columns, so that a slower one runs it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    engine_fallbacks: Option<usize>,
 }
 
 /// How far one machine is.
@@ -38,6 +41,9 @@ pub struct StatusPayload {
 pub struct MachineStatus {
     /// `learning n/N`, then `scoring`.
     pub state: String,
+    /// How its network runs, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub engine: Option<&'static str>,
     /// On whose word it is suppressed, if it is: `operator`, `stopped`, `starting` or `maintenance`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<&'static str>,
@@ -71,7 +77,7 @@ impl StatusPayload {
         machines.retain(|name, machine| {
             let trouble = machine.trouble.as_ref().map_or(0, |trouble| 2 * trouble.len());
             let baseline = machine.baseline.map_or(0, |baseline| baseline.as_str().len() + 16);
-            room = room.saturating_sub(2 * name.as_str().len() + machine.state.len() + trouble + baseline + 48);
+            room = room.saturating_sub(2 * name.as_str().len() + machine.state.len() + trouble + baseline + 72);
             room > 0
         });
         let machines_left_out = Some(listed - machines.len()).filter(|count| *count > 0);
@@ -107,7 +113,12 @@ impl StatusPayload {
             machines_left_out: None,
             details_left_out: None,
             rejected: None,
+            engine_fallbacks: None,
         }
+    }
+
+    pub fn with_engine_fallbacks(self, machines: usize) -> Self {
+        Self { engine_fallbacks: Some(machines), ..self }
     }
 
     pub fn with(self, trouble: Option<&str>) -> Self {
@@ -134,7 +145,14 @@ mod tests {
 
     fn plain(state: &str) -> MachineStatus {
         let state = state.to_owned();
-        MachineStatus { state, suppressed_by: None, trouble: None, baseline: None, details: None }
+        MachineStatus {
+            state,
+            engine: Some("window"),
+            suppressed_by: None,
+            trouble: None,
+            baseline: None,
+            details: None,
+        }
     }
 
     #[test]

@@ -53,6 +53,8 @@ fn a_leaking_pump_raises_one_alarm_with_advice_and_a_sound_rig_none() {
     for status in subscriber.on("/status") {
         schema::assert_valid("status", status);
     }
+    let engines: Vec<&Value> = subscriber.on("/status").map(|status| &status["machines"]["rig-1"]["engine"]).collect();
+    assert!(engines.contains(&&Value::from("ring")), "{engines:?}");
     for score in subscriber.on("/rig-1/score") {
         schema::assert_valid("score", score);
     }

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 use std::io::Write;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -111,14 +111,19 @@ pub fn hydraulic_rig() -> Profile {
     let kind = Kind::parse(kind, "hydraulic-rig").expect("it is sound");
     Profile {
         channels: kind.channels().into(),
-        model: Some(Arc::new(hydraulic_model())),
+        model: Some(hydraulic_model()),
         cadence: Some(kind.cadence),
         ..universal()
     }
 }
 
-pub fn hydraulic_model() -> Model {
-    Model::load(&shipped("hydraulic-dae").expect("it comes with the binary"), false).expect("it is sound")
+/// Verified once, whoever asks.
+pub fn hydraulic_model() -> Arc<Model> {
+    static MODEL: LazyLock<Arc<Model>> = LazyLock::new(|| {
+        let package = shipped("hydraulic-dae").expect("it comes with the binary");
+        Arc::new(Model::load(&package, false).expect("it is sound"))
+    });
+    MODEL.clone()
 }
 
 /// A plant without a machine.

@@ -10,7 +10,8 @@ use crate::alarm::{Performance, Transition, Verdict};
 use crate::clock::Now;
 use crate::detection::LimitReport;
 use crate::gateway::own_alarm::OwnAlarm;
-use crate::machine::{Announcement, BaselineState, ModelIdentity, Told};
+use crate::machine::{Announcement, BaselineState, Machine, ModelIdentity, Told};
+use crate::models::Model;
 use crate::outbox::{Durability, Publication};
 use crate::publication::{
     BaselinePayload, CalibrationPayload, FloodPayload, MachineDetails, MachineStatus, PerformancePayload, StatusPayload,
@@ -172,6 +173,7 @@ impl Pipeline {
                 state => state,
             };
             let suppressed_by = machine.suppression().as_str();
+            let engine = model_of(machine).map(|model| model.engine().name());
             let report = machine.baseline(now.utc);
             let baseline = report.as_ref().map(|report| report.state).filter(|state| *state != BaselineState::Sound);
             let details = report.filter(|_| detailed).map(|report| MachineDetails {
@@ -179,12 +181,14 @@ impl Pipeline {
                 limit: machine.limit().map(LimitReport::rounded),
                 calibration: CalibrationPayload::new(&report.baseline, now.utc),
             });
-            (machine.name().clone(), MachineStatus { state, suppressed_by, trouble, baseline, details })
+            (machine.name().clone(), MachineStatus { state, engine, suppressed_by, trouble, baseline, details })
         });
+        let fallbacks = self.plant.machines().filter_map(model_of).filter(|model| model.fell_back()).count();
         let gateway = &self.voice.gateway.name;
         let rejected = self.plant.rejections().clone();
         let trouble = self.oversight.own.trouble();
-        StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble).to_json()
+        let payload = StatusPayload::online(gateway, self.voice.since, machines.collect(), rejected).with(trouble);
+        payload.with_engine_fallbacks(fallbacks).to_json()
     }
 
     /// Says so in the log where some of the rows that a machine has learned from look unlike all others.
@@ -252,6 +256,10 @@ impl Pipeline {
         let publication = Publication { topic, payload: payload.to_vec(), retain: true };
         self.link.publish_now(publication, Qos::AtLeastOnce).is_ok()
     }
+}
+
+fn model_of(machine: &Machine) -> Option<&Model> {
+    machine.profile().model.as_deref()
 }
 
 /// A machine that was not heard for so long has no data.
