@@ -32,7 +32,7 @@ criterion_group! {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .sample_size(50);
-    targets = bounds, decoding, detection, denoising, the_whole_way, many_machines
+    targets = memory, bounds, decoding, detection, denoising, the_whole_way, many_machines
 }
 criterion_main!(benches);
 
@@ -163,74 +163,120 @@ fn from_message_to_score(
     assert_eq!(plant.rejections().total(), 0, "each sample was scored");
 }
 
-/// One sample of each machine in turn: by the time that a machine's next one comes, its state lies in no near cache. Prints
-/// what each machine keeps, too.
+/// Prints what a machine keeps. It comes first: what others have given back would be used again and not be seen.
+fn memory(_: &mut Criterion) {
+    let mut alive = Vec::new();
+    for (id, mut telemetry, profile) in both() {
+        let copies = Copies::new(profile, &mut telemetry);
+        let before = resident();
+        let mut fleet = Fleet::new(copies, telemetry, MANY);
+        // Until a network has seen a whole window, parts of its memory are untouched.
+        for _ in 0..100 * MANY {
+            let sent = fleet.sender.next();
+            fleet.watched.score(&sent);
+        }
+        let kept = resident().saturating_sub(before) / MANY;
+        println!("{id}: {:.1} KiB a machine that has learned", kept as f64 / 1024.0);
+        alive.push(fleet);
+    }
+}
+
+/// One sample of each machine in turn: by the time that a machine's next one comes, its state lies in no near cache.
 fn many_machines(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("from message to score, in turn");
     group.throughput(Throughput::Elements(1));
-    for machines in [1, 100, 1000, 10_000] {
-        in_turn(
-            &mut group,
-            &format!("universal, 8 channels, {machines}"),
-            Telemetry::made_up(8),
-            (universal(), machines),
-        );
-        in_turn(&mut group, &format!("hydraulic-rig, {machines}"), Telemetry::of_rig(), (hydraulic_rig(), machines));
+    for (id, mut telemetry, profile) in both() {
+        let copies = Copies::new(profile, &mut telemetry);
+        for machines in [1, 100, 1000, 10_000] {
+            let Fleet { mut sender, mut watched } = Fleet::new(copies.clone(), telemetry.clone(), machines);
+            group.bench_function(format!("{id}, {machines}"), |bencher| {
+                bencher.iter_batched_ref(|| sender.next(), |sent| watched.score(sent), BatchSize::SmallInput);
+            });
+            assert_eq!(watched.plant.rejections().total(), 0, "each sample was scored");
+        }
     }
 }
 
-fn in_turn(
-    group: &mut BenchmarkGroup<'_, WallTime>,
-    id: &str,
-    mut telemetry: Telemetry,
-    (profile, machines): (Profile, usize),
-) {
-    let fitted = fitted(profile.clone(), &mut telemetry);
-    let before = resident();
-    let input =
-        Input { pattern: TopicPattern::parse("plant/{machine}/telemetry").expect("it is one"), format: Format::Json };
-    let bounds = Bounds { machines, payload: 1 << 16 };
-    let mut plant = Plant::new(vec![input], bounds, Copies { profile, fitted });
-    let topics: Vec<String> = (0..machines).map(|machine| format!("plant/m{machine:05}/telemetry")).collect();
-    let (mut machine, mut shown) = (0, message(&mut telemetry));
-    let mut next = || {
-        if machine == machines {
-            (machine, shown) = (0, message(&mut telemetry));
+fn both() -> [(&'static str, Telemetry, Profile); 2] {
+    [
+        ("universal, 8 channels", Telemetry::made_up(8), universal()),
+        ("hydraulic-rig, 10 channels", Telemetry::of_rig(), hydraulic_rig()),
+    ]
+}
+
+/// Machines that show the same and all know the same to be normal.
+struct Fleet {
+    sender: Sender,
+    watched: Watched,
+}
+
+/// Sends each second's message once for each machine.
+struct Sender {
+    telemetry: Telemetry,
+    machines: usize,
+    machine: usize,
+    shown: (Vec<u8>, Now),
+}
+
+struct Sent {
+    machine: usize,
+    payload: Vec<u8>,
+    now: Now,
+}
+
+struct Watched {
+    plant: Plant<Copies>,
+    topics: Vec<String>,
+}
+
+impl Fleet {
+    fn new(copies: Copies, mut telemetry: Telemetry, machines: usize) -> Self {
+        let shown = message(&mut telemetry);
+        let pattern = TopicPattern::parse("plant/{machine}/telemetry").expect("it is one");
+        let input = Input { pattern, format: Format::Json };
+        let plant = Plant::new(vec![input], Bounds { machines, payload: 1 << 16 }, copies);
+        let topics = (0..machines).map(|machine| format!("plant/m{machine:05}/telemetry")).collect();
+        Self { sender: Sender { telemetry, machines, machine: 0, shown }, watched: Watched { plant, topics } }
+    }
+}
+
+impl Sender {
+    fn next(&mut self) -> Sent {
+        if self.machine == self.machines {
+            (self.machine, self.shown) = (0, message(&mut self.telemetry));
         }
-        machine += 1;
-        (machine - 1, shown.clone())
-    };
-    let mut score = |(machine, (payload, now)): &(usize, (Vec<u8>, Now))| {
-        let message = Message { topic: &topics[*machine], payload, retained: false, redelivered: false };
-        plant.receive(message, *now, &mut |observed| {
+        self.machine += 1;
+        let (payload, now) = self.shown.clone();
+        Sent { machine: self.machine - 1, payload, now }
+    }
+}
+
+impl Watched {
+    fn score(&mut self, Sent { machine, payload, now }: &Sent) {
+        let message = Message { topic: &self.topics[*machine], payload, retained: false, redelivered: false };
+        self.plant.receive(message, *now, &mut |observed| {
             black_box(observed.observation.score);
         });
-    };
-    // Until a network has seen a whole window, parts of its memory are untouched.
-    (0..100 * machines).for_each(|_| score(&next()));
-    let kept = resident().saturating_sub(before) as f64 / machines as f64;
-    group.bench_function(id, |bencher| bencher.iter_batched_ref(&mut next, |sent| score(sent), BatchSize::SmallInput));
-    assert_eq!(plant.rejections().total(), 0, "each sample was scored");
-    if machines >= 1000 {
-        println!("  {id}: {:.1} KiB a machine", kept / 1024.0);
     }
-}
-
-/// What a machine's telemetry says about it.
-fn fitted(profile: Profile, telemetry: &mut Telemetry) -> Fitted {
-    let mut plant = plant::plant(profile);
-    let mut fitted = None;
-    while fitted.is_none() {
-        let (payload, now) = message(telemetry);
-        receive(&mut plant, TELEMETRY, &payload, now, &mut |observed| fitted = observed.observation.fitted);
-    }
-    *fitted.expect("the loop ends with it")
 }
 
 /// Makes machines that all know the same to be normal.
+#[derive(Clone)]
 struct Copies {
     profile: Profile,
     fitted: Fitted,
+}
+
+impl Copies {
+    fn new(profile: Profile, telemetry: &mut Telemetry) -> Self {
+        let mut plant = plant::plant(profile.clone());
+        let mut fitted = None;
+        while fitted.is_none() {
+            let (payload, now) = message(telemetry);
+            receive(&mut plant, TELEMETRY, &payload, now, &mut |observed| fitted = observed.observation.fitted);
+        }
+        Self { profile, fitted: *fitted.expect("the loop ends with it") }
+    }
 }
 
 impl MachineMaker for Copies {
@@ -272,3 +318,6 @@ impl Sink for Swallowed {
         Ok(())
     }
 }
+
+/// So many that what all share counts for nothing.
+const MANY: usize = 1000;

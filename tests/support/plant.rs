@@ -23,6 +23,7 @@ use wheeltapper::plant::{Bounds, Input, MachineMaker, Message, Observed, Plant};
 pub const TELEMETRY: &str = "plant/m1/telemetry";
 
 /// What a sound machine shows, second after second, without end.
+#[derive(Clone)]
 pub struct Telemetry {
     pub names: Vec<String>,
     rows: Vec<Vec<f64>>,
