@@ -21,7 +21,7 @@ use wheeltapper::models::EngineKind;
 
 use allocations::allocations;
 use plant::{Telemetry, hydraulic_rig, universal};
-use support::stages::{self, Stage, message};
+use support::stages::{self, Stage};
 
 /// Runs itself under callgrind and compares; `--accept` writes what was counted into the baseline.
 fn main() -> ExitCode {
@@ -102,7 +102,7 @@ fn run_all() {
         let asked = match stage() {
             Stage::OfMessages { mut telemetry, mut work } => {
                 let mut take = |count| {
-                    let messages: Vec<_> = (0..count).map(|_| message(&mut telemetry)).collect();
+                    let messages: Vec<_> = (0..count).map(|_| telemetry.message()).collect();
                     messages
                 };
                 let (warm, messages) = (take(WARM), take(runs));

@@ -1,9 +1,7 @@
 //! What a sample costs, and what a machine keeps, with 1 to 10,000 machines in turn: `cargo bench --bench many_machines`.
 
-mod support {
-    pub mod stages;
-}
 #[path = "../tests/support/plant.rs"]
+#[expect(dead_code, reason = "its plants learn on their own")]
 mod plant;
 
 use std::hint::black_box;
@@ -18,7 +16,6 @@ use wheeltapper::manipulation::{Alignment, Channels};
 use wheeltapper::plant::{Bounds, Input, MachineMaker, Message, Plant};
 
 use plant::{ALIGNMENT, TELEMETRY, Telemetry, hydraulic_rig, receive, universal};
-use support::stages::message;
 
 criterion_group! {
     name = benches;
@@ -26,9 +23,27 @@ criterion_group! {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .sample_size(50);
-    targets = many_machines
+    targets = memory, many_machines
 }
 criterion_main!(benches);
+
+/// Prints what a machine keeps. It comes first: what others have given back would be used again and not be seen.
+fn memory(_: &mut Criterion) {
+    let mut alive = Vec::new();
+    for (id, mut telemetry, profile) in both() {
+        let copies = Copies::new(profile, &mut telemetry);
+        let before = resident();
+        let mut fleet = Fleet::new(copies, telemetry, MANY);
+        // Until a network has seen a whole window, parts of its memory are untouched.
+        for _ in 0..100 * MANY {
+            let sent = fleet.sender.next();
+            fleet.watched.score(&sent);
+        }
+        let kept = resident().saturating_sub(before) / MANY;
+        println!("{id}: {:.1} KiB a machine that has learned", kept as f64 / 1024.0);
+        alive.push(fleet);
+    }
+}
 
 /// One sample of each machine in turn: by the time that a machine's next one comes, its state lies in no near cache.
 fn many_machines(criterion: &mut Criterion) {
@@ -80,7 +95,7 @@ struct Watched {
 
 impl Fleet {
     fn new(copies: Copies, mut telemetry: Telemetry, machines: usize) -> Self {
-        let shown = message(&mut telemetry);
+        let shown = telemetry.message();
         let pattern = TopicPattern::parse("plant/{machine}/telemetry").expect("it is one");
         let input = Input { pattern, format: Format::Json };
         let plant = Plant::new(vec![input], Bounds { machines, payload: 1 << 16 }, copies);
@@ -92,7 +107,7 @@ impl Fleet {
 impl Sender {
     fn next(&mut self) -> Sent {
         if self.machine == self.machines {
-            (self.machine, self.shown) = (0, message(&mut self.telemetry));
+            (self.machine, self.shown) = (0, self.telemetry.message());
         }
         self.machine += 1;
         let (payload, now) = self.shown.clone();
@@ -121,7 +136,7 @@ impl Copies {
         let mut plant = plant::plant(profile.clone());
         let mut fitted = None;
         while fitted.is_none() {
-            let (payload, now) = message(telemetry);
+            let (payload, now) = telemetry.message();
             receive(&mut plant, TELEMETRY, &payload, now, &mut |observed| fitted = observed.observation.fitted);
         }
         Self { profile, fitted: *fitted.expect("the loop ends with it") }
@@ -147,3 +162,6 @@ fn resident() -> usize {
     let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
     1024 * kib.expect("this is Linux")
 }
+
+/// So many that what all share counts for nothing.
+const MANY: usize = 1000;

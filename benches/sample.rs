@@ -17,7 +17,7 @@ use wheeltapper::models::EngineKind;
 
 use plant::{Telemetry, hydraulic_model, hydraulic_rig, universal};
 use support::peak::{Peak, processor};
-use support::stages::{self, Stage, message};
+use support::stages::{self, Stage};
 
 criterion_group! {
     name = benches;
@@ -34,7 +34,7 @@ fn bounds(_: &mut Criterion) {
     let Peak { multiply_adds, copied } = Peak::measure();
     println!("{}, one core: {:.0} GFLOP/s f32, {:.1} GB/s copied", processor(), 2e-9 * multiply_adds, 1e-9 * copied);
     let at_least = |what: &str, seconds: f64| println!("  at least {:7.3} µs  {what}", 1e6 * seconds);
-    let bytes = message(&mut Telemetry::made_up(8)).0.len();
+    let bytes = Telemetry::made_up(8).message().0.len();
     at_least(&format!("to copy a message of 8 channels, {bytes} bytes"), bytes as f64 / copied);
     for channels in [8, 52] {
         // The product of a matrix and a vector, in double precision, of which a register holds half as many.
@@ -60,7 +60,7 @@ fn bounds(_: &mut Criterion) {
 
 fn decoding(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("8 channels of JSON");
-    group.throughput(Throughput::Bytes(message(&mut Telemetry::made_up(8)).0.len() as u64));
+    group.throughput(Throughput::Bytes(Telemetry::made_up(8).message().0.len() as u64));
     measure(&mut group, "decode", stages::decode());
     measure(&mut group, "decode and align", stages::decode_and_align());
 }
@@ -110,9 +110,11 @@ fn the_whole_way(criterion: &mut Criterion) {
 
 fn measure(group: &mut BenchmarkGroup<'_, WallTime>, id: &str, mut stage: Stage) {
     group.bench_function(id, |bencher| match stage {
-        Stage::OfMessages { ref mut telemetry, ref mut work } => {
-            bencher.iter_batched_ref(|| message(telemetry), |(payload, now)| work(payload, *now), BatchSize::SmallInput)
-        }
+        Stage::OfMessages { ref mut telemetry, ref mut work } => bencher.iter_batched_ref(
+            || telemetry.message(),
+            |(payload, now)| work(payload, *now),
+            BatchSize::SmallInput,
+        ),
         Stage::Alone(ref mut work) => bencher.iter(work),
     });
 }

@@ -156,11 +156,11 @@ impl<M: MachineMaker> Plant<M> {
 
     /// What every machine remembers.
     pub fn memories(&self) -> Vec<(Name, Memory)> {
-        let memory = |watched: &Box<Watched>| {
+        let memory = |watched: &Watched| {
             let names = watched.aligner.channels().names();
             (watched.machine.name().clone(), watched.machine.memory(names))
         };
-        self.machines.values().map(memory).collect()
+        self.machines.values().map(|watched| memory(watched)).collect()
     }
 
     pub fn machines(&self) -> impl Iterator<Item = &Machine> {

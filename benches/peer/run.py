@@ -84,16 +84,13 @@ def measure(start, arguments) -> tuple[float, float, float, float]:
                 time.sleep(1)
                 load = Load(port, arguments.machines, arguments.rate)
                 load.send(LEARNED * arguments.machines + 2000)
-                time.sleep(2)
-                before = cpu_of(process.pid)
+                before = settled(process.pid)
                 sent = load.send(int(arguments.rate * arguments.seconds))
-                time.sleep(2)
-                cpu = cpu_of(process.pid) - before
-                before = cpu_of(process.pid)
+                between = settled(process.pid)
                 load.rate = FLOOD
                 burst = load.send(BURST)
-                after = settled(process.pid) - before
-                return 1e6 * cpu / sent, 1e6 * after / burst, rss_of(process.pid), ready
+                after = settled(process.pid)
+                return 1e6 * (between - before) / sent, 1e6 * (after - between) / burst, rss_of(process.pid), ready
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(10)
@@ -203,11 +200,11 @@ def cpu_of(pid: int) -> float:
 
 
 def settled(pid: int) -> float:
-    """Seconds of CPU once they rise no more."""
+    """Seconds of CPU once they rise no more: whoever cannot keep up is given the time to catch up."""
     before = -1.0
-    while (now := cpu_of(pid)) - before > 0.02:
+    while (now := cpu_of(pid)) - before > 0.05:
         before = now
-        time.sleep(0.5)
+        time.sleep(1)
     return now
 
 

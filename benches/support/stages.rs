@@ -41,12 +41,6 @@ impl Stage {
     }
 }
 
-/// The next second's message and when it arrives.
-pub fn message(telemetry: &mut Telemetry) -> (Vec<u8>, Now) {
-    let shown = telemetry.next();
-    (telemetry.json(&shown), shown.now())
-}
-
 /// The bytes of a message of 8 channels → its readings.
 pub fn decode() -> Stage {
     Stage::of_messages(Telemetry::made_up(8), |payload, _| {

@@ -42,13 +42,16 @@ pub(super) struct Wire {
     /// The socket had taken nothing for long when the last ping was due.
     stuck: bool,
     /// Why something could not be written.
-    failure: Option<ConnectionError>,
+    failure: Option<Broken>,
 }
 
 enum Stage {
     Opening(Opening),
     Open(Box<EventLoop>),
 }
+
+/// A large thing that hardly ever comes.
+type Broken = Box<ConnectionError>;
 
 /// Owns what it works on, so that it may be left alone and taken up again.
 type Opening = Pin<Box<dyn Future<Output = (EventLoop, Result<Event, ConnectionError>)> + Send>>;
@@ -101,7 +104,7 @@ impl Wire {
 
     /// Goes on until there is something new: an event, or room for a request that was refused. Safe to cancel.
     pub async fn turn(&mut self) -> Result<(), ConnectionError> {
-        poll_fn(|context| self.poll_turn(context)).await
+        poll_fn(|context| self.poll_turn(context)).await.map_err(|broken| *broken)
     }
 
     /// The next event, if there is one.
@@ -145,7 +148,7 @@ impl Wire {
                 Ok(Some(Packet::Disconnect))
             }
         };
-        let written = outgoing.map_err(ConnectionError::MqttState).and_then(|packet| self.write(packet));
+        let written = outgoing.map_err(broken).and_then(|packet| self.write(packet));
         self.failure = written.err();
         true
     }
@@ -161,13 +164,13 @@ impl Wire {
         }
     }
 
-    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ConnectionError>> {
+    fn poll_turn(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Broken>> {
         if let Stage::Opening(opening) = &mut self.stage {
             let (mut library, accepted) = ready!(opening.as_mut().poll(context));
             library.state.events.extend(accepted.as_ref().ok().cloned());
             self.stage = Stage::Open(Box::new(library));
             self.keep_alive.reset();
-            return Poll::Ready(accepted.map(|_| ()));
+            return Poll::Ready(accepted.map(|_| ()).map_err(broken));
         }
         if let Some(failure) = self.failure.take() {
             return Poll::Ready(Err(failure));
@@ -181,13 +184,13 @@ impl Wire {
     }
 
     /// True if all is on the wire that somebody waited for.
-    fn poll_send(&mut self, context: &mut Context<'_>) -> Result<bool, ConnectionError> {
+    fn poll_send(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         let Stage::Open(library) = &mut self.stage else { return Ok(false) };
         let Some(network) = &mut library.network else { return Ok(false) };
         if self.unflushed > 0 {
             // Dropped half-way it goes on where it was.
             match pin!(network.flush()).poll(context) {
-                Poll::Ready(flushed) => flushed?,
+                Poll::Ready(flushed) => flushed.map_err(broken)?,
                 Poll::Pending => return Ok(false),
             }
             (self.unflushed, self.stuck) = (0, false);
@@ -199,7 +202,7 @@ impl Wire {
     }
 
     /// Takes whatever has arrived; true if there was something. While the socket takes nothing, nothing is read either.
-    fn poll_receive(&mut self, context: &mut Context<'_>) -> Result<bool, ConnectionError> {
+    fn poll_receive(&mut self, context: &mut Context<'_>) -> Result<bool, Broken> {
         for received in 0..MOST_A_TURN {
             let Stage::Open(library) = &mut self.stage else { return Ok(false) };
             let Some(network) = &mut library.network else { return Ok(false) };
@@ -208,7 +211,7 @@ impl Wire {
             }
             // Dropped half-way it has taken nothing.
             let packet = match pin!(network.read()).poll(context) {
-                Poll::Ready(packet) => packet?,
+                Poll::Ready(packet) => packet.map_err(broken)?,
                 Poll::Pending => return Ok(received > 0),
             };
             match packet {
@@ -217,7 +220,7 @@ impl Wire {
                     library.state.events.push_back(Event::Incoming(Packet::Publish(publish)));
                 }
                 packet => {
-                    let reply = library.state.handle_incoming_packet(packet)?;
+                    let reply = library.state.handle_incoming_packet(packet).map_err(broken)?;
                     self.write(reply)?;
                 }
             }
@@ -226,25 +229,26 @@ impl Wire {
     }
 
     /// A broker that has answered none since the last one is gone.
-    fn ping(&mut self) -> Result<(), ConnectionError> {
+    fn ping(&mut self) -> Result<(), Broken> {
         if self.unflushed >= ROOM {
             let stuck = std::mem::replace(&mut self.stuck, true);
-            return if stuck { Err(ConnectionError::FlushTimeout) } else { Ok(()) };
+            return if stuck { Err(broken(ConnectionError::FlushTimeout)) } else { Ok(()) };
         }
         let Stage::Open(library) = &mut self.stage else { return Ok(()) };
-        let packet = library.state.handle_outgoing_packet(rumqttc::Request::PingReq(rumqttc::PingReq))?;
+        let packet =
+            library.state.handle_outgoing_packet(rumqttc::Request::PingReq(rumqttc::PingReq)).map_err(broken)?;
         self.write(packet)
     }
 
     /// Puts a packet behind those that wait for the socket.
-    fn write(&mut self, packet: Option<Packet>) -> Result<(), ConnectionError> {
+    fn write(&mut self, packet: Option<Packet>) -> Result<(), Broken> {
         let (Some(packet), Stage::Open(library)) = (packet, &mut self.stage) else { return Ok(()) };
         let Some(network) = &mut library.network else { return Ok(()) };
         self.unflushed += packet.size();
         match pin!(network.write(packet)).poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(written) => Ok(written?),
+            Poll::Ready(written) => written.map_err(broken),
             // The library takes packets while fewer than 8 KiB wait, and we give none beyond `ROOM`; this one is lost.
-            Poll::Pending => Err(ConnectionError::FlushTimeout),
+            Poll::Pending => Err(broken(ConnectionError::FlushTimeout)),
         }
     }
 }
@@ -336,6 +340,10 @@ fn advice(code: ConnectReturnCode) -> &'static str {
         ConnectReturnCode::ServiceUnavailable => "it is overloaded or starting; if it stays so, look into its log",
         _ => "check `mqtt.username`, the password and the broker's ACL",
     }
+}
+
+fn broken(error: impl Into<ConnectionError>) -> Broken {
+    Box::new(error.into())
 }
 
 fn inbound(publish: Publish) -> Inbound {

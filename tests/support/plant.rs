@@ -23,6 +23,7 @@ use wheeltapper::plant::{Bounds, Input, MachineMaker, Message, Observed, Plant};
 pub const TELEMETRY: &str = "plant/m1/telemetry";
 
 /// What a sound machine shows, second after second, without end.
+#[derive(Clone)]
 pub struct Telemetry {
     pub names: Vec<String>,
     rows: Vec<Vec<f64>>,
@@ -74,6 +75,12 @@ impl Telemetry {
         let row = self.rows[self.second % self.rows.len()].clone();
         self.second += 1;
         Shown { time, row }
+    }
+
+    /// The next second's message and when it arrives.
+    pub fn message(&mut self) -> (Vec<u8>, Now) {
+        let shown = self.next();
+        (self.json(&shown), shown.now())
     }
 
     /// As one flat JSON object.
@@ -137,8 +144,8 @@ pub fn plant(profile: Profile) -> Plant<Maker> {
 pub fn learned(profile: Profile, telemetry: &mut Telemetry) -> Plant<Maker> {
     let mut plant = plant(profile);
     for _ in 0..2 * CALIBRATION {
-        let shown = telemetry.next();
-        receive(&mut plant, TELEMETRY, &telemetry.json(&shown), shown.now(), &mut |_| {});
+        let (payload, now) = telemetry.message();
+        receive(&mut plant, TELEMETRY, &payload, now, &mut |_| {});
     }
     assert!(plant.machines().all(|machine| machine.state() == "scoring"));
     assert_eq!(plant.rejections().total(), 0);
