@@ -3,6 +3,7 @@ use std::ops::Range;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::{FittedMewma, Mewma};
 use super::period::period_of;
@@ -144,13 +145,14 @@ impl Cycle {
         self.newest = memory.newest;
     }
 
-    /// Each channel's share of T² into `shares`. They sum to 1, or are all 0.
-    pub fn write_shares(&self, shares: &mut [f64]) {
+    /// Tells whose doing the newest T² is; `weight` is what it counts for.
+    pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
         match &self.chart {
-            Chart::Residual(chart) => {
-                shares.iter_mut().zip(chart.shares()).for_each(|(target, share)| *target = share);
+            Chart::Residual(chart) => chart.reconstruction(weight),
+            Chart::Segments(Segments { fitted, distance, .. }) => {
+                let layout = Layout { figures: FIGURES, channels: Some(&fitted.channels) };
+                distance.reconstruction(layout, weight)
             }
-            Chart::Segments(segments) => segments.write_shares(shares),
         }
     }
 }
@@ -284,22 +286,11 @@ impl Segments {
             && *segment < segments(self.fitted.period);
         if alike {
             self.state.clone_from(memory);
-            // The shares of the newest score go with it.
+            // What the newest score was due to goes with it.
             self.judge();
         }
     }
 
-    fn write_shares(&self, shares: &mut [f64]) {
-        shares.fill(0.0);
-        let width = self.fitted.channels.len();
-        for place in 0..self.state.features.len() {
-            shares[self.fitted.channels[place / FIGURES % width]] += self.distance.part(place);
-        }
-        let total: f64 = shares.iter().sum();
-        if total > 0.0 {
-            shares.iter_mut().for_each(|share| *share /= total);
-        }
-    }
 }
 
 impl FittedSegments {

@@ -22,11 +22,10 @@ pub struct Detector {
     network: Option<Network>,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
+    /// What the charts of the channels made of the newest sample.
+    by_channels: f64,
     /// What the network's chart made of the newest sample.
     by_network: f64,
-    /// Of the newest score, in the order of `scored`.
-    shares: Vec<f64>,
-    scratch: Vec<f64>,
 }
 
 struct Network {
@@ -105,10 +104,9 @@ impl Detector {
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
             charts: Charts::new(calibration.charts),
             network,
+            by_channels: 0.0,
             by_network: 0.0,
             standardised: vec![0.0; scored.len()],
-            scratch: vec![0.0; scored.len()],
-            shares: vec![0.0; scored.len()],
             scored,
         }
     }
@@ -203,18 +201,31 @@ impl Detector {
     /// The newest score's share of each channel of a sample; they sum to 1, or are all 0.
     pub fn write_shares(&self, shares: &mut [f64]) {
         shares.fill(0.0);
-        for (&place, &share) in self.scored.iter().zip(&self.shares) {
+        for (&place, share) in self.scored.iter().zip(self.shares()) {
             shares[place] = share;
         }
     }
 
     /// The newest score's contributions, largest first, as many as a message can carry.
     pub fn contributions(&self) -> Vec<Contribution> {
-        let mut order: Vec<usize> = (0..self.scored.len()).filter(|&index| self.shares[index] > 0.0).collect();
-        order.sort_by(|&one, &other| self.shares[other].total_cmp(&self.shares[one]));
+        let shares = self.shares();
+        let mut order: Vec<usize> = (0..self.scored.len()).filter(|&index| shares[index] > 0.0).collect();
+        order.sort_by(|&one, &other| shares[other].total_cmp(&shares[one]));
         order.truncate(MOST_CONTRIBUTIONS);
-        let total: f64 = order.iter().map(|&index| self.shares[index]).sum();
-        order.into_iter().map(|index| self.contribution(index, total)).collect()
+        let total: f64 = order.iter().map(|&index| shares[index]).sum();
+        order.into_iter().map(|index| self.contribution(index, shares[index] / total)).collect()
+    }
+
+    /// Of the newest score, in the order of `scored`.
+    fn shares(&self) -> Vec<f64> {
+        // Whoever has more to say has more to say about whose doing it is.
+        let mut attribution = self.charts.attribution(self.scored.len(), self.by_channels);
+        if let Some(network) = &self.network {
+            attribution.add(network.chart.reconstruction(1.0 / FLEET));
+        }
+        let mut shares = vec![0.0; self.scored.len()];
+        attribution.write_shares(&mut shares);
+        shares
     }
 
     fn distance(&mut self, gap: bool) -> Result<Option<f64>, InferenceError> {
@@ -222,7 +233,6 @@ impl Detector {
             *target = self.channels[place].standardised(self.values[place]);
         }
         let mut by_channels = self.charts.observe(&self.standardised, gap);
-        self.charts.write_shares(&mut self.shares, &mut self.scratch);
         let mut distance = by_channels;
         if let Some(network) = &mut self.network {
             let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
@@ -231,20 +241,17 @@ impl Detector {
             by_channels *= BESIDE_NETWORK;
             self.by_network = by_network;
             // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
-            // chart does not know the load cycle. The shares are those of whoever has more to say.
+            // chart does not know the load cycle.
             let part = network.unexplained / (1.0 + network.unexplained);
             let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
             distance = both.exp().max(by_channels);
-            let weight = by_channels / (by_channels + by_network).max(f64::MIN_POSITIVE);
-            for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
-                *target = weight * *target + (1.0 - weight) * share;
-            }
         }
+        self.by_channels = by_channels;
         let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
         Ok(seen.then_some(distance))
     }
 
-    fn contribution(&self, index: usize, total: f64) -> Contribution {
+    fn contribution(&self, index: usize, share: f64) -> Contribution {
         let channel = &self.channels[self.scored[index]];
         let by_chart = self.charts.deviation(index) * channel.scale();
         let value = channel.mean + by_chart;
@@ -257,7 +264,7 @@ impl Detector {
         let deviation = by_network.filter(|_| by_chart.abs() < BEYOND * channel.scale()).unwrap_or(by_chart);
         Contribution {
             channel: channel.name.clone(),
-            share: self.shares[index] / total,
+            share,
             direction: if deviation > 0.0 {
                 Direction::High
             } else if deviation < 0.0 {

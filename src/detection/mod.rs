@@ -3,6 +3,7 @@
 //! Everything is fitted in closed form to a machine's own rows and scored from the rows up to the newest. This room
 //! knows neither alarms nor the time of day.
 
+mod attribution;
 mod calibration;
 mod charts;
 mod contribution;

@@ -5,6 +5,7 @@
 //! or rates runs one set alone.
 
 mod baseline;
+mod blame;
 mod judge;
 mod rates;
 mod report;
@@ -67,6 +68,9 @@ fn main() -> ExitCode {
     }
     if wanted("rates") {
         rates::report(&data, &mut floors);
+    }
+    if wanted("blame") {
+        blame::report(&data, seeds.clone(), &mut floors);
     }
     floors.verdict()
 }

@@ -119,7 +119,7 @@ pub fn second(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).expect("a time in this century")
 }
 
-fn universal(rows: usize) -> Profile {
+pub fn universal(rows: usize) -> Profile {
     let facts = MachineFacts::new(Name::parse("machine").expect("a name"));
     Profile::universal(Arc::new(Library::shipped()), facts, CalibrationLength::Samples(rows))
 }
