@@ -15,7 +15,7 @@ use criterion::{
 
 use wheeltapper::acquisition::{Name, Rejection, Sink, decode_json};
 use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, Role};
+use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, LoadCycle, Rhythm, Role};
 use wheeltapper::machine::Profile;
 use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits};
 use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
@@ -93,7 +93,8 @@ fn detection(criterion: &mut Criterion) {
             |name| ChannelProfile { name, unit: None, limits: Limits::default(), role: Role::Scored, drift: 0.0 };
         let profiles: Vec<ChannelProfile> = named(&telemetry).map(profile).collect();
         let rows: Vec<Vec<f64>> = (0..CALIBRATION).map(|_| telemetry.next().row).collect();
-        let mut detector = Detector::new(Calibration::fit(&rows, &profiles, None).expect("they vary"), None);
+        let rhythm = Rhythm { cadence: Duration::from_secs(1), cycle: LoadCycle::Unknown };
+        let mut detector = Detector::new(Calibration::fit(&rows, &profiles, rhythm, None).expect("they vary"), None);
         let mut rows = rows.iter().cycle();
         group.bench_function(format!("{channels} channels"), |bencher| {
             bencher.iter(|| detector.observe(rows.next().expect("it has no end"), Circumstances::default()));

@@ -56,7 +56,7 @@ fn read(file: &[u8]) -> Result<HashMap<Name, Memory>, String> {
     Ok(memories.into_iter().collect())
 }
 
-const MAGIC: [u8; 8] = *b"WTSTATE2";
+const MAGIC: [u8; 8] = *b"WTSTATE3";
 const HASH: usize = 32;
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::acquisition::Name;
 use crate::advisory::{MachineFacts, Recommendation};
 use crate::detection::{Contribution, CycleReport, Part};
 use crate::gateway::StockedKind;
-use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, Profile};
+use crate::machine::{Announcement, CalibrationLength, Fitted, Observation, OperatingPoint, Profile};
 use crate::models::{Model, TurnedDown};
 use crate::publication::show_stamp;
 use crate::recording::{Recording, Row};
@@ -31,6 +31,9 @@ pub(super) struct Score {
     /// How much of the start is known to be sound: rows, or a duration in the time of the recording
     #[arg(long, value_name = "ROWS|DURATION", default_value = "400", allow_hyphen_values = true, value_parser = calibration_length)]
     calibrate: CalibrationLength,
+    /// Where the limit lies: balanced, or quiet, which alarms later and far more rarely for nothing
+    #[arg(long, default_value = "balanced", value_parser = operating_point)]
+    profile: OperatingPoint,
     #[command(flatten)]
     read: ReadArgs,
     /// Where the scores go; without it and without --json to standard output
@@ -91,12 +94,14 @@ impl Score {
         let shelves = Shelves::shipped(self.models.clone(), self.allow_unsigned);
         let library = shelves.library()?;
         let facts = MachineFacts::new(Name::from_recording("recording"));
-        let universal = Profile::universal(library.clone(), facts, self.calibrate);
+        let universal =
+            Profile { operating_point: self.profile, ..Profile::universal(library.clone(), facts, self.calibrate) };
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
         let StockedKind { kind, model, symptoms } = shelves.kind(&name, &library)?;
-        let running = kind.running();
-        Ok(Profile { channels: kind.channels(), model, symptoms, cadence: Some(kind.cadence), running, ..universal })
+        let (running, cycle) = (kind.running(), kind.cycle().unwrap_or_default());
+        let (channels, cadence) = (kind.channels(), Some(kind.cadence));
+        Ok(Profile { channels, model, symptoms, cadence, running, cycle, ..universal })
     }
 
     fn rows_writer(&self, recording: &Recording) -> Result<Option<csv::Writer<Box<dyn Write>>>, Failure> {
@@ -309,6 +314,14 @@ fn why(part: &str) -> &'static str {
         "scatter" => "always on: how much the channels scatter, fast and slowly",
         "cycle" => "the calibration's rows repeat: what is usual depends on the phase of the load cycle",
         _ => "always on: the channels' own levels and relations",
+    }
+}
+
+fn operating_point(text: &str) -> Result<OperatingPoint, String> {
+    match text {
+        "balanced" => Ok(OperatingPoint::Balanced),
+        "quiet" => Ok(OperatingPoint::Quiet),
+        _ => Err(format!("{text:?} is neither balanced nor quiet")),
     }
 }
 

@@ -8,7 +8,6 @@ use super::matrix::Precision;
 /// Automatica 45, 2009). The two that take most together come first, all others answer for what they would still take with
 /// these two put right: a sound channel that merely follows a faulty one has nothing left to answer for. All charts have a
 /// say at once, for a fault shows in several of them.
-#[derive(Clone)]
 pub(super) struct Attribution<'d> {
     charts: Vec<Reconstruction<'d>>,
     /// The number of channels.
@@ -16,7 +15,6 @@ pub(super) struct Attribution<'d> {
 }
 
 /// The newest T² of one chart, in which channels are put right one after the other.
-#[derive(Clone)]
 pub(super) struct Reconstruction<'d> {
     precision: &'d Precision,
     layout: Layout<'d>,
@@ -24,8 +22,11 @@ pub(super) struct Reconstruction<'d> {
     weight: f64,
     /// The precision times the deviation, as the channels that are right leave it.
     product: Vec<f64>,
-    /// What to take from the precision for the places that are right: the columns of its pivoted Cholesky factor.
-    columns: Vec<Vec<f64>>,
+    /// What to take from the precision for the places that are right: the columns of its pivoted Cholesky factor, place by place.
+    columns: Vec<f64>,
+    /// How many columns there are, and may be.
+    count: usize,
+    most: usize,
 }
 
 /// Where a chart has its figures of each channel: block by block, channel by channel, figure by figure.
@@ -75,7 +76,7 @@ impl<'d> Attribution<'d> {
 
     /// The two channels that take most of the distance together, the one that takes more alone first. Whoever takes most alone
     /// may be a sound one that follows both: each of the two is looked for again beside the other.
-    fn pair(&self, first: usize, alone: &[f64]) -> (usize, Option<usize>) {
+    fn pair(&mut self, first: usize, alone: &[f64]) -> (usize, Option<usize>) {
         let Some((mut second, mut gain)) = self.beside(first) else { return (first, None) };
         let mut first = first;
         for _ in 0..EXCHANGES {
@@ -90,11 +91,15 @@ impl<'d> Attribution<'d> {
     }
 
     /// The channel that takes most once this one is right, and how much.
-    fn beside(&self, channel: usize) -> Option<(usize, f64)> {
-        let mut rest = self.clone();
-        rest.put_right(channel);
+    fn beside(&mut self, channel: usize) -> Option<(usize, f64)> {
+        let before: Vec<(usize, Vec<f64>)> =
+            self.charts.iter().map(|chart| (chart.count, chart.product.clone())).collect();
+        self.put_right(channel);
         let mut gains = vec![0.0; self.width];
-        rest.write_gains(&mut gains);
+        self.write_gains(&mut gains);
+        for (chart, (count, product)) in self.charts.iter_mut().zip(before) {
+            (chart.count, chart.product) = (count, product);
+        }
         let most = (0..self.width).filter(|&other| other != channel).max_by(|&a, &b| gains[a].total_cmp(&gains[b]));
         most.map(|most| (most, gains[most]))
     }
@@ -120,7 +125,11 @@ impl<'d> Reconstruction<'d> {
         layout: Layout<'d>,
         weight: f64,
     ) -> Self {
-        let mut reconstruction = Self { precision, layout, weight, product: product.to_vec(), columns: Vec::new() };
+        let product = product.to_vec();
+        let of_a_channel = layout.channels.map_or(layout.figures, |channels| product.len() / channels.len().max(1));
+        let most = missing.len() + 2 * of_a_channel;
+        let columns = vec![0.0; most * product.len()];
+        let mut reconstruction = Self { precision, layout, weight, product, columns, count: 0, most };
         missing.iter().for_each(|&place| reconstruction.put_place_right(place));
         reconstruction
     }
@@ -128,26 +137,26 @@ impl<'d> Reconstruction<'d> {
     /// `pᵀ P⁻¹ p` over the channel's places.
     fn gain(&self, channel: usize) -> f64 {
         let places: Vec<usize> = self.places(channel).collect();
-        let mut block: Vec<f64> =
-            places.iter().flat_map(|&row| places.iter().map(move |&column| self.left(row, column))).collect();
-        let mut product: Vec<f64> = places.iter().map(|&place| self.product[place]).collect();
         let width = places.len();
-        let mut gain = 0.0;
-        for pivot in 0..width {
-            let diagonal = block[pivot * width + pivot];
-            if !self.is_pivot(places[pivot], diagonal) {
-                continue;
+        let mut factor = vec![0.0; width * width];
+        let mut solved: Vec<f64> = Vec::with_capacity(width);
+        for row in 0..width {
+            for column in 0..=row {
+                let (left, right) = (&factor[row * width..][..column], &factor[column * width..][..column]);
+                let rest = self.left(places[row], places[column]) - dot(left, right);
+                factor[row * width + column] = if row > column {
+                    rest * factor[column * width + column]
+                } else if self.is_pivot(places[row], rest) {
+                    // The inverse of the diagonal: none where a place has nothing left to say.
+                    1.0 / rest.sqrt()
+                } else {
+                    0.0
+                };
             }
-            gain += product[pivot].powi(2) / diagonal;
-            for row in pivot + 1..width {
-                let factor = block[row * width + pivot] / diagonal;
-                product[row] -= factor * product[pivot];
-                for column in pivot + 1..width {
-                    block[row * width + column] -= factor * block[pivot * width + column];
-                }
-            }
+            let rest = self.product[places[row]] - dot(&factor[row * width..][..row], &solved);
+            solved.push(rest * factor[row * width + row]);
         }
-        gain
+        dot(&solved, &solved)
     }
 
     fn put_right(&mut self, channel: usize) {
@@ -162,10 +171,13 @@ impl<'d> Reconstruction<'d> {
             return;
         }
         let root = pivot.sqrt();
-        let column: Vec<f64> = (0..self.product.len()).map(|row| self.left(row, place) / root).collect();
         let step = self.product[place] / root;
-        self.product.iter_mut().zip(&column).for_each(|(product, value)| *product -= value * step);
-        self.columns.push(column);
+        for row in 0..self.product.len() {
+            let value = self.left(row, place) / root;
+            self.product[row] -= value * step;
+            self.columns[row * self.most + self.count] = value;
+        }
+        self.count += 1;
     }
 
     /// A place that others make up entirely has nothing left to say.
@@ -175,8 +187,8 @@ impl<'d> Reconstruction<'d> {
 
     /// What the places that are right leave of the precision.
     fn left(&self, row: usize, column: usize) -> f64 {
-        let taken: f64 = self.columns.iter().map(|known| known[row] * known[column]).sum();
-        self.precision.row(row)[column] - taken
+        let taken = |place: usize| &self.columns[place * self.most..][..self.count];
+        self.precision.row(row)[column] - dot(taken(row), taken(column))
     }
 
     fn places(&self, channel: usize) -> impl Iterator<Item = usize> + use<> {
@@ -188,11 +200,14 @@ impl<'d> Reconstruction<'d> {
         let whole = self.product.len();
         let block = if width == 0 { whole } else { width * figures };
         place.into_iter().flat_map(move |place| {
-            (0..whole / block.max(1)).flat_map(move |number| {
-                (0..figures).map(move |figure| number * block + place * figures + figure)
-            })
+            (0..whole / block.max(1))
+                .flat_map(move |number| (0..figures).map(move |figure| number * block + place * figures + figure))
         })
     }
+}
+
+fn dot(one: &[f64], other: &[f64]) -> f64 {
+    one.iter().zip(other).map(|(one, other)| one * other).sum()
 }
 
 fn leading(gains: &[f64]) -> Option<usize> {

@@ -5,6 +5,7 @@ use super::attribution::Attribution;
 use super::cycle::{Cycle, CycleMemory, FittedCycle};
 use super::distance::upper_quantile;
 use super::mewma::{FittedMewma, Mewma};
+use super::period::Period;
 use super::scatter::{FittedScatter, Scatter, ScatterMemory};
 use crate::manipulation::quantile;
 
@@ -137,12 +138,10 @@ impl Charts {
 impl FittedCharts {
     /// Fits all charts to `rows`, standardised, `[time, channel]`, in closed form. `drift` is how far each channel's level
     /// strays from one sound day to the next, as a standard deviation. `None` if the rows do not vary enough.
-    ///
-    /// `cyclic`: a cycle is looked for; a kind's network knows it already.
-    pub fn fit(rows: &Array2<f64>, drift: &[f64], cyclic: bool) -> Option<Self> {
+    pub fn fit(rows: &Array2<f64>, drift: &[f64], period: Period) -> Option<Self> {
         let (level, by_level) = FittedMewma::fit(rows, drift)?;
         let scatter = FittedScatter::fit(rows);
-        let cycle = if cyclic { FittedCycle::fit(rows) } else { None };
+        let cycle = FittedCycle::fit(rows, period);
         let scatter_weight = SCATTER_WEIGHT / (1.0 + FEW_LOOKS * SCATTER_MEMORY / rows.nrows() as f64);
         let mut parts: Vec<Parts> = by_level.iter().map(|&level| Parts { level, ..Parts::default() }).collect();
         if let Some((_, by_scatter)) = &scatter {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::{FittedMewma, Mewma};
-use super::period::period_of;
+use super::period::{FEWEST_CYCLES, Period, period_of};
 use super::phase::{FittedPhases, PhaseMemory, PhaseTracker};
 
 /// A chart of a machine that goes through the same cycle again and again: what is usual depends on the phase.
@@ -160,9 +160,17 @@ impl Cycle {
 impl FittedCycle {
     /// Fits to `rows`, standardised, `[time, channel]`, and tells what it makes of each of them; `None` for a machine without
     /// a cycle that its rows tell of.
-    pub fn fit(rows: &Array2<f64>) -> Option<(Self, Vec<Option<f64>>)> {
-        let period = period_of(rows)?;
-        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= LEAST_EXPLAINED)?;
+    pub fn fit(rows: &Array2<f64>, period: Period) -> Option<(Self, Vec<Option<f64>>)> {
+        let (period, least_explained) = match period {
+            Period::Never => return None,
+            Period::Unknown => (period_of(rows)?, LEAST_EXPLAINED),
+            // Who knows the machine need not be convinced.
+            Period::Rows(period) => (period, 0.0),
+        };
+        if rows.nrows() < FEWEST_CYCLES * period {
+            return None;
+        }
+        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= least_explained)?;
         let mut tracker = PhaseTracker::new(phases.clone());
         let told: Vec<Option<usize>> = rows.rows().into_iter().map(|row| tracker.observe(row.as_slice()?)).collect();
         let begun = told.iter().position(Option::is_some)?;
@@ -290,7 +298,6 @@ impl Segments {
             self.judge();
         }
     }
-
 }
 
 impl FittedSegments {

@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
+use super::baseline::{Baseline, BaselineMemory};
+use super::calibration::{CalibratedChannel, Calibration, Residuals, scored_places};
 use super::charts::{Charts, ChartsMemory};
 use super::limit::{LearningLimit, LimitMemory, LimitReport};
 use super::mewma::Mewma;
@@ -15,6 +16,8 @@ pub struct Detector {
     scored: Vec<usize>,
     /// The sample with readings left out that say more about their sensor than about the machine.
     values: Vec<f64>,
+    /// Of each slow channel, by its place in a sample.
+    baselines: Vec<Option<Baseline>>,
     /// Of the scored channels.
     standardised: Vec<f64>,
     charts: Charts,
@@ -40,6 +43,7 @@ struct Network {
 /// What a detector remembers of the past: with it, it goes on after a restart as if there had been none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorMemory {
+    baselines: Vec<Option<BaselineMemory>>,
     charts: ChartsMemory,
     limit: LimitMemory,
     network: Option<NetworkMemory>,
@@ -57,6 +61,8 @@ struct NetworkMemory {
 pub struct Circumstances {
     /// So much time went by since the sample before that a load cycle may be anywhere; a network starts anew then.
     pub gap: bool,
+    /// The machine stood since the sample before: slow channels have gone elsewhere.
+    pub stood: bool,
     pub stage: Stage,
 }
 
@@ -86,7 +92,7 @@ pub struct Judgement {
 impl Detector {
     /// A detector that has seen nothing yet. The denoiser must be the one that the calibration was fitted with.
     pub fn new(calibration: Calibration, denoiser: Option<Box<dyn Denoiser>>) -> Self {
-        let scored = places_of(&calibration.channels, Part::Scored);
+        let scored = scored_places(&calibration.channels);
         let network = calibration.network.zip(denoiser).map(|(calibrated, mut denoiser)| {
             denoiser.reset();
             Network {
@@ -100,6 +106,7 @@ impl Detector {
         Self {
             values: vec![f64::NAN; calibration.channels.len()],
             doubted: vec![false; calibration.channels.len()],
+            baselines: calibration.channels.iter().map(|channel| channel.baseline.map(Baseline::new)).collect(),
             channels: calibration.channels,
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
             charts: Charts::new(calibration.charts),
@@ -117,9 +124,18 @@ impl Detector {
         self
     }
 
+    /// Lets its limit lie so many times as far from what is usual.
+    pub fn with_margin(mut self, margin: f64) -> Self {
+        self.limit.stand_off(margin);
+        self
+    }
+
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
     pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
-        let Circumstances { gap, stage } = circumstances;
+        let Circumstances { gap, stood, stage } = circumstances;
+        if stood {
+            self.baselines.iter_mut().flatten().for_each(Baseline::reset);
+        }
         if let Some(network) = self.network.as_mut().filter(|_| gap) {
             network.denoiser.reset();
         }
@@ -130,7 +146,8 @@ impl Detector {
             let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
             fault = fault.or(doubt);
             // One wild reading alone would fill the charts for half a minute and pass for a fault of the machine.
-            let wild = ((value - channel.mean) / channel.scale()).abs() > WILD;
+            let judged = self.baselines[place].as_ref().map_or(value, |baseline| baseline.left_of(value));
+            let wild = ((judged - channel.mean) / channel.scale()).abs() > WILD;
             let borne_out = self.doubted[place];
             self.doubted[place] = wild;
             self.values[place] = if doubt.is_some() || (wild && !borne_out) { f64::NAN } else { value };
@@ -157,6 +174,7 @@ impl Detector {
 
     pub fn memory(&self) -> DetectorMemory {
         DetectorMemory {
+            baselines: self.baselines.iter().map(|baseline| baseline.as_ref().map(Baseline::memory)).collect(),
             charts: self.charts.memory(),
             limit: self.limit.memory(),
             network: self.network.as_ref().map(|network| NetworkMemory {
@@ -169,6 +187,11 @@ impl Detector {
 
     /// Takes back what a detector with the same calibration remembered.
     pub fn recall(&mut self, memory: &DetectorMemory) {
+        for (baseline, memory) in self.baselines.iter_mut().zip(&memory.baselines) {
+            if let (Some(baseline), Some(memory)) = (baseline, memory) {
+                baseline.recall(*memory);
+            }
+        }
         self.charts.recall(&memory.charts);
         self.limit.recall(&memory.limit);
         if let (Some(network), Some(memory)) = (&mut self.network, &memory.network) {
@@ -230,7 +253,9 @@ impl Detector {
 
     fn distance(&mut self, gap: bool) -> Result<Option<f64>, InferenceError> {
         for (target, &place) in self.standardised.iter_mut().zip(&self.scored) {
-            *target = self.channels[place].standardised(self.values[place]);
+            let value = self.values[place];
+            let judged = self.baselines[place].as_mut().map_or(value, |baseline| baseline.observe(value));
+            *target = self.channels[place].standardised(judged);
         }
         let mut by_channels = self.charts.observe(&self.standardised, gap);
         let mut distance = by_channels;
@@ -252,9 +277,11 @@ impl Detector {
     }
 
     fn contribution(&self, index: usize, share: f64) -> Contribution {
-        let channel = &self.channels[self.scored[index]];
+        let place = self.scored[index];
+        let channel = &self.channels[place];
         let by_chart = self.charts.deviation(index) * channel.scale();
-        let value = channel.mean + by_chart;
+        let baseline = self.baselines[place].as_ref().map_or(0.0, Baseline::mean);
+        let value = baseline + channel.mean + by_chart;
         // The network knows the load cycle and with it what to expect, unless a level is so far from any sound day's that
         // following it explains nothing.
         let by_network = self.network.as_ref().and_then(|network| {

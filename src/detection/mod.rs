@@ -4,6 +4,7 @@
 //! knows neither alarms nor the time of day.
 
 mod attribution;
+mod baseline;
 mod calibration;
 mod charts;
 mod contribution;
@@ -17,11 +18,11 @@ mod period;
 mod phase;
 mod scatter;
 
-pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
+pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, LoadCycle, Part, Rhythm, Role};
 pub use contribution::{Contribution, Direction};
 pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
 pub use limit::LimitReport;
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \
-                          a limit that goes on learning; recipe 4";
+                          a limit that goes on learning; recipe 5";

@@ -14,7 +14,7 @@ use crate::scratch;
 pub fn run(data: &[u8]) {
     let folder = scratch::folder();
     let path = folder.path().join("machines.state");
-    let mut file = b"WTSTATE2".to_vec();
+    let mut file = b"WTSTATE3".to_vec();
     file.extend_from_slice(&Sha256::digest(data));
     file.extend_from_slice(data);
     for content in [data, &file] {
