@@ -1,12 +1,14 @@
 //! How right the scores are, on recordings of real machines: `cargo test --release --test accuracy [-- --full]`.
 //!
 //! Runs the product's own pipeline, prints one table a data set and fails when a figure falls below what was reached before.
-//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter
-//! or rates runs one set alone.
+//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter,
+//! rates, profiles, controls or blame runs one set alone.
 
 mod baseline;
 mod blame;
+mod controls;
 mod judge;
+mod profiles;
 mod rates;
 mod report;
 mod scatter;
@@ -68,6 +70,12 @@ fn main() -> ExitCode {
     }
     if wanted("rates") {
         rates::report(&data, &mut floors);
+    }
+    if wanted("profiles") {
+        profiles::report(&data, &mut floors);
+    }
+    if wanted("controls") {
+        controls::report(&data, seeds.start, &mut floors);
     }
     if wanted("blame") {
         blame::report(&data, seeds.clone(), &mut floors);

@@ -38,7 +38,7 @@ pub fn report(data: &Path, floors: &mut Floors) {
     }
 }
 
-fn machines(data: &Path) -> Vec<Series> {
+pub fn machines(data: &Path) -> Vec<Series> {
     let pump = Series { name: PUMP.to_owned(), ..skab_sound(data) };
     let grid =
         Series { name: "power transformer".to_owned(), ..series::read(&data.join("etth1/ETTh1.csv"), None, &[]) };
