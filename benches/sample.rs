@@ -13,12 +13,13 @@ use criterion::{
     BatchSize, BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main, measurement::WallTime,
 };
 
-use wheeltapper::acquisition::{Name, Rejection, Sink, decode_json};
+use wheeltapper::acquisition::{Format, Name, Rejection, Sink, TopicPattern, decode_json};
 use wheeltapper::clock::Now;
 use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Detector, LoadCycle, Rhythm, Role};
-use wheeltapper::machine::Profile;
-use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits};
+use wheeltapper::machine::{Fitted, Machine, Profile};
+use wheeltapper::manipulation::{Aligner, Alignment, Arrival, Channels, Limits};
 use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
+use wheeltapper::plant::{Bounds, Input, MachineMaker, Message, Plant};
 
 use plant::{
     ALIGNMENT, CALIBRATION, TELEMETRY, Telemetry, hydraulic_model, hydraulic_rig, learned, receive, universal,
@@ -31,7 +32,7 @@ criterion_group! {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .sample_size(50);
-    targets = bounds, decoding, detection, denoising, the_whole_way
+    targets = bounds, decoding, detection, denoising, the_whole_way, many_machines
 }
 criterion_main!(benches);
 
@@ -161,6 +162,96 @@ fn from_message_to_score(
         );
     });
     assert_eq!(plant.rejections().total(), 0, "each sample was scored");
+}
+
+/// One sample of each machine in turn: by the time that a machine's next one comes, its state lies in no near cache. Prints
+/// what each machine keeps, too.
+fn many_machines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("from message to score, in turn");
+    group.throughput(Throughput::Elements(1));
+    for machines in [1, 100, 1000, 10_000] {
+        in_turn(
+            &mut group,
+            &format!("universal, 8 channels, {machines}"),
+            Telemetry::made_up(8),
+            (universal(), machines),
+        );
+        in_turn(&mut group, &format!("hydraulic-rig, {machines}"), Telemetry::of_rig(), (hydraulic_rig(), machines));
+    }
+}
+
+fn in_turn(
+    group: &mut BenchmarkGroup<'_, WallTime>,
+    id: &str,
+    mut telemetry: Telemetry,
+    (profile, machines): (Profile, usize),
+) {
+    let fitted = fitted(profile.clone(), &mut telemetry);
+    let before = resident();
+    let input =
+        Input { pattern: TopicPattern::parse("plant/{machine}/telemetry").expect("it is one"), format: Format::Json };
+    let bounds = Bounds { machines, payload: 1 << 16 };
+    let mut plant = Plant::new(vec![input], bounds, Copies { profile, fitted });
+    let topics: Vec<String> = (0..machines).map(|machine| format!("plant/m{machine:05}/telemetry")).collect();
+    let (mut machine, mut shown) = (0, message(&mut telemetry));
+    let mut next = || {
+        if machine == machines {
+            (machine, shown) = (0, message(&mut telemetry));
+        }
+        machine += 1;
+        (machine - 1, shown.clone())
+    };
+    let mut score = |(machine, (payload, now)): &(usize, (Vec<u8>, Now))| {
+        let message = Message { topic: &topics[*machine], payload, retained: false, redelivered: false };
+        plant.receive(message, *now, &mut |observed| {
+            black_box(observed.observation.score);
+        });
+    };
+    // Until a network has seen a whole window, parts of its memory are untouched.
+    (0..100 * machines).for_each(|_| score(&next()));
+    let kept = resident().saturating_sub(before) as f64 / machines as f64;
+    group.bench_function(id, |bencher| bencher.iter_batched_ref(&mut next, |sent| score(sent), BatchSize::SmallInput));
+    assert_eq!(plant.rejections().total(), 0, "each sample was scored");
+    if machines >= 1000 {
+        println!("  {id}: {:.1} KiB a machine", kept / 1024.0);
+    }
+}
+
+/// What a machine's telemetry says about it.
+fn fitted(profile: Profile, telemetry: &mut Telemetry) -> Fitted {
+    let mut plant = plant::plant(profile);
+    let mut fitted = None;
+    while fitted.is_none() {
+        let (payload, now) = message(telemetry);
+        receive(&mut plant, TELEMETRY, &payload, now, &mut |observed| fitted = observed.observation.fitted);
+    }
+    *fitted.expect("the loop ends with it")
+}
+
+/// Makes machines that all know the same to be normal.
+struct Copies {
+    profile: Profile,
+    fitted: Fitted,
+}
+
+impl MachineMaker for Copies {
+    fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
+        let names: Vec<Name> = self.fitted.calibration.parts().map(|(name, _)| name.clone()).collect();
+        let made = Machine::fitted(name.clone(), self.profile.clone(), self.fitted.clone());
+        (made.expect("the network was verified"), ALIGNMENT, Channels::fixed(names))
+    }
+
+    fn renew(&mut self, _: &mut Machine, _: &[Name]) -> (Alignment, Option<Channels>) {
+        (ALIGNMENT, None)
+    }
+}
+
+/// Bytes of memory that the process has.
+fn resident() -> usize {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<usize>().ok());
+    1024 * kib.expect("this is Linux")
 }
 
 /// The next second's message and when it arrives.

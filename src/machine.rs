@@ -194,7 +194,7 @@ impl Machine {
     /// learned.
     pub fn memory(&self, names: &[Name]) -> Memory {
         let phase = match &self.phase {
-            Phase::Learning(learner) if learner.rows.len() > MOST_ROWS_CARRIED => None,
+            Phase::Learning(learner) if learner.len() > MOST_ROWS_CARRIED => None,
             Phase::Learning(learner) => Some(PhaseMemory::Learning(learner.clone())),
             Phase::Scoring(detector) => Some(PhaseMemory::Scoring(Box::new(detector.memory()))),
         };
@@ -363,7 +363,7 @@ impl Machine {
                     CalibrationLength::Samples(samples) => samples,
                     CalibrationLength::Span(span) => (span.as_secs_f64() / cadence).ceil() as usize,
                 };
-                format!("learning {}/{}", learner.rows.len().min(needed), needed)
+                format!("learning {}/{}", learner.len().min(needed), needed)
             }
             Phase::Scoring(_) => "scoring".to_owned(),
         }
@@ -515,11 +515,9 @@ impl Machine {
     }
 
     fn fit(&mut self, names: &[Name], learner: Learner) -> Result<Fitted, Trouble> {
-        let Learner { mut rows, times } = learner;
-        let channels = if self.profile.channels.is_empty() { learned(names) } else { self.profile.channels.clone() };
-        for row in &mut rows {
-            row.resize(channels.len(), f64::NAN);
-        }
+        let channels =
+            if self.profile.channels.is_empty() { learned(names).into() } else { self.profile.channels.clone() };
+        let (rows, times) = learner.into_rows(channels.len());
         let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
         let rhythm = Rhythm { cadence, cycle: self.profile.cycle };
         let calibration = match &self.profile.model {

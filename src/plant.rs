@@ -55,7 +55,7 @@ pub struct Plant<M> {
     /// No machine may bear it: the gateway speaks of itself under it.
     reserved: Option<Name>,
     largest_payload: usize,
-    machines: BTreeMap<Name, Watched>,
+    machines: BTreeMap<Name, Box<Watched>>,
     rejections: Rejections,
     /// The newest refusal, for the log.
     newest_refusal: Option<Refused>,
@@ -150,13 +150,13 @@ impl<M: MachineMaker> Plant<M> {
 
     /// Lets time pass for alarms: what is shelved comes back when its time is up.
     pub fn pass_time(&mut self, now: Now) -> Vec<(Name, Announcement)> {
-        let told = |watched: &mut Watched| Some((watched.machine.name().clone(), watched.machine.pass_time(now)?));
+        let told = |watched: &mut Box<Watched>| Some((watched.machine.name().clone(), watched.machine.pass_time(now)?));
         self.machines.values_mut().filter_map(told).collect()
     }
 
     /// What every machine remembers.
     pub fn memories(&self) -> Vec<(Name, Memory)> {
-        let memory = |watched: &Watched| {
+        let memory = |watched: &Box<Watched>| {
             let names = watched.aligner.channels().names();
             (watched.machine.name().clone(), watched.machine.memory(names))
         };
@@ -240,7 +240,7 @@ impl<M: MachineMaker> Plant<M> {
         Ok(())
     }
 
-    fn newcomer(&mut self, name: &str) -> Result<(Name, Watched), Rejection> {
+    fn newcomer(&mut self, name: &str) -> Result<(Name, Box<Watched>), Rejection> {
         let name = Name::parse(name).map_err(|_| Rejection::BadName)?;
         if self.reserved.as_ref() == Some(&name) {
             return Err(Rejection::BadName);
@@ -252,9 +252,9 @@ impl<M: MachineMaker> Plant<M> {
         Ok((name, watched))
     }
 
-    fn make(&mut self, name: &Name) -> Watched {
+    fn make(&mut self, name: &Name) -> Box<Watched> {
         let (machine, alignment, channels) = self.maker.make(name);
-        Watched { machine, aligner: Aligner::new(alignment, channels) }
+        Box::new(Watched { machine, aligner: Aligner::new(alignment, channels) })
     }
 }
 
@@ -308,7 +308,7 @@ mod tests {
             };
             let facts = MachineFacts::new(name.clone());
             let universal = Profile::universal(self.0.clone(), facts, CalibrationLength::Samples(100));
-            let profile = Profile { channels: vec![temperature], ..universal };
+            let profile = Profile { channels: [temperature].into(), ..universal };
             let alignment = Alignment { cadence: Duration::from_secs(1), lateness: Duration::from_secs(10) };
             let channels = Channels::fixed([Name::parse("t").unwrap()]);
             (Machine::learning(name.clone(), profile), alignment, channels)

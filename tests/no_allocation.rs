@@ -101,9 +101,9 @@ fn slow_channels_cost_no_allocation() {
 #[test]
 fn a_machine_that_learns_keeps_its_rows() {
     let mut machine = Watched { telemetry: Telemetry::made_up(8), plant: plant(universal()) };
-    let shown = [(); 3].map(|()| machine.telemetry.next());
-    let allocations = shown.map(|shown| machine.send_json(&shown).allocations);
-    assert!(allocations.iter().all(|count| *count > 0), "{allocations:?}");
+    let shown: Vec<Shown> = (0..200).map(|_| machine.telemetry.next()).collect();
+    let allocations: Vec<usize> = shown.iter().map(|shown| machine.send_json(shown).allocations).collect();
+    assert!(allocations.iter().skip(1).any(|count| *count > 0), "{allocations:?}");
 }
 
 struct Watched {

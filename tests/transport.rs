@@ -532,7 +532,9 @@ async fn a_real_broker_that_is_stopped_killed_and_restarted_costs_no_transition(
                     broker.freeze();
                     frozen = Some(Instant::now());
                 }
-                (Some(at), None) if at.elapsed() >= Duration::from_millis(700) && handle.room() == 0 => {
+                (Some(at), None)
+                    if at.elapsed() >= Duration::from_millis(700) && handle.metrics().outstanding >= 200 =>
+                {
                     in_flight = handle.metrics().outstanding;
                     acked_before = outbox.counters().acknowledged;
                     broker.kill();

@@ -7,6 +7,8 @@ same telemetry and the same model file.
 
 Both learn from 400 samples a machine, then score; what is measured begins afterwards. The load comes from a bare socket, so that it
 takes little from either. CPU is what the kernel counts for the process; it covers receiving, decoding, scoring and acknowledging.
+At saturation, the samples of a burst come as fast as the broker hands them out; what a sample costs then says how many a second
+one core could take, whoever else uses this machine.
 """
 
 import argparse
@@ -28,6 +30,8 @@ from statistics import median
 ROOT = Path(__file__).parent.parent.parent
 MODEL = ROOT / "models" / "hydraulic-dae" / "denoiser.onnx"
 WINDOW, LEARNED = 61, 400
+# Samples a second, more than the broker hands out; as many as it may queue.
+FLOOD, BURST = 100_000, 40_000
 # Level and wobble of each channel of the kind, in its order.
 CHANNELS = {
     "CE": (47.0, 0.5), "CP": (2.1, 0.03), "SE": (55.0, 3.0), "VS1": (0.55, 0.03), "TS1": (35.0, 0.2),
@@ -49,17 +53,22 @@ def main() -> None:
         for name, start in [("peer", start_peer), ("wheeltapper", start_daemon)]:
             measured = measure(start, arguments)
             found[name].append(measured)
-            cpu, rss, ready = measured
-            print(f"round {number + 1}, {name}: {cpu:.1f} µs CPU a sample, {rss:.1f} MiB, ready after {ready:.0f} ms", flush=True)
+            cpu, burst, rss, ready = measured
+            print(
+                f"round {number + 1}, {name}: {cpu:.1f} µs CPU a sample, {burst:.1f} at saturation, {rss:.1f} MiB, ready after {ready:.0f} ms",
+                flush=True,
+            )
     columns = {name: [median(column) for column in zip(*rows)] for name, rows in found.items()}
     print(f"\n{arguments.rate} samples/s, {arguments.machines} machines x {len(CHANNELS)} channels, QoS 1, medians of {arguments.rounds}\n")
     print("| | peer | wheeltapper | peer / wheeltapper |\n|---|---|---|---|")
-    for place, what in enumerate(["CPU a sample, µs", "memory, MiB", "start to ready, ms"]):
+    for place, what in enumerate(["CPU a sample, µs", "CPU a sample at saturation, µs", "memory, MiB", "start to ready, ms"]):
         peer, ours = columns["peer"][place], columns["wheeltapper"][place]
         print(f"| {what} | {peer:.1f} | {ours:.1f} | {peer / ours:.1f} |")
+    peer, ours = (1e6 / columns[name][1] for name in ("peer", "wheeltapper"))
+    print(f"| samples/s that one core takes, by its CPU time | {peer:,.0f} | {ours:,.0f} | {peer / ours:.2f} |")
 
 
-def measure(start, arguments) -> tuple[float, float, float]:
+def measure(start, arguments) -> tuple[float, float, float, float]:
     with tempfile.TemporaryDirectory() as folder:
         port = free_port()
         broker = start_broker(port, Path(folder))
@@ -80,7 +89,11 @@ def measure(start, arguments) -> tuple[float, float, float]:
                 sent = load.send(int(arguments.rate * arguments.seconds))
                 time.sleep(2)
                 cpu = cpu_of(process.pid) - before
-                return 1e6 * cpu / sent, rss_of(process.pid), ready
+                before = cpu_of(process.pid)
+                load.rate = FLOOD
+                burst = load.send(BURST)
+                after = settled(process.pid) - before
+                return 1e6 * cpu / sent, 1e6 * after / burst, rss_of(process.pid), ready
             finally:
                 process.send_signal(signal.SIGTERM)
                 process.wait(10)
@@ -187,6 +200,15 @@ def cpu_of(pid: int) -> float:
     """Seconds of CPU, user and system."""
     fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def settled(pid: int) -> float:
+    """Seconds of CPU once they rise no more."""
+    before = -1.0
+    while (now := cpu_of(pid)) - before > 0.02:
+        before = now
+        time.sleep(0.5)
+    return now
 
 
 def rss_of(pid: int) -> float:

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::gateway::{Access, Daemon, Workshop, tell_ready, tell_reloading};
 
 /// Runs the daemon; SIGHUP makes it take over a changed configuration, SIGTERM ends it
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "Example: wheeltapper run --config /etc/wheeltapper/wheeltapper.toml")]
 pub(super) struct Run {
     /// The gateway's configuration
@@ -54,7 +54,10 @@ impl Run {
     }
 
     async fn reload(&self, daemon: &mut Daemon) -> Outcome {
-        let Order { config, workshop, access } = self.order()?;
+        let run = self.clone();
+        // Beside the link, which goes on meanwhile.
+        let order = tokio::task::spawn_blocking(move || run.order()).await.map_err(Failure::failed)?;
+        let Order { config, workshop, access } = order?;
         daemon.reload(config, workshop, access).await.map_err(Failure::failed)
     }
 }

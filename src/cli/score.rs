@@ -98,10 +98,9 @@ impl Score {
             Profile { operating_point: self.profile, ..Profile::universal(library.clone(), facts, self.calibrate) };
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
-        let StockedKind { kind, model, symptoms } = shelves.kind(&name, &library)?;
+        let StockedKind { kind, channels, model, symptoms } = shelves.kind(&name, &library)?;
         let (running, cycle) = (kind.running(), kind.cycle().unwrap_or_default());
-        let (channels, cadence) = (kind.channels(), Some(kind.cadence));
-        Ok(Profile { channels, model, symptoms, cadence, running, cycle, ..universal })
+        Ok(Profile { channels, model, symptoms, cadence: Some(kind.cadence), running, cycle, ..universal })
     }
 
     fn rows_writer(&self, recording: &Recording) -> Result<Option<csv::Writer<Box<dyn Write>>>, Failure> {

@@ -60,7 +60,7 @@ impl Shelves {
             fits(&kind, model).map_err(Failure::config)?;
         }
         let symptoms = Arc::new(library.symptoms(kind.playbooks.as_deref()));
-        Ok(StockedKind { kind, model, symptoms })
+        Ok(StockedKind { channels: kind.channels().into(), kind, model, symptoms })
     }
 
     pub fn library(&self) -> Result<Arc<Library>, Failure> {
@@ -189,7 +189,7 @@ pub(super) fn log(json: bool) {
 }
 
 pub(super) fn runtime() -> Result<Runtime, Failure> {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().map_err(Failure::failed)
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::failed)
 }
 
 /// What a process is told from outside.

@@ -1,3 +1,4 @@
+use std::ops::Range;
 use std::time::Duration;
 
 use ndarray::Array2;
@@ -6,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::baseline::Baseline;
 use super::charts::FittedCharts;
 use super::mewma::FittedMewma;
-use super::period::{self, Period};
+use super::outlying::outlying_stretch;
+use super::period::{self, Period, period_of};
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
@@ -126,14 +128,12 @@ impl Calibration {
         rhythm: Rhythm,
         network: Option<(&mut dyn Denoiser, &Contract)>,
     ) -> Result<Self, CalibrationError> {
-        let believed = believed(rows, channels);
+        let mut believed = believed(rows, channels);
+        if let Some(outlying) = outlying(&believed, channels, rhythm) {
+            believed.drain(outlying);
+        }
         let rows = believed.as_slice();
-        let judged = above_baselines(rows, channels, rhythm.cadence);
-        let channels: Vec<CalibratedChannel> = channels
-            .iter()
-            .enumerate()
-            .map(|(place, profile)| calibrated((rows, &judged), place, profile, rhythm.cadence))
-            .collect();
+        let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
         let scored: Vec<usize> = scored_places(&channels);
         if scored.is_empty() {
             let silent = channels.iter().all(|channel| channel.part == Part::Scarce);
@@ -143,10 +143,7 @@ impl Calibration {
                 false => CalibrationError::NothingVaries { rows, channels },
             });
         }
-        let standardised = Array2::from_shape_fn((rows.len(), scored.len()), |(t, i)| {
-            channels[scored[i]].standardised(judged[t][scored[i]])
-        });
-        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
+        let (standardised, drift) = standardised(&judged, &channels, &scored);
         let charts = FittedCharts::fit(&standardised, &drift, rhythm.period(network.is_some()))
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
@@ -296,6 +293,31 @@ fn believed(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Vec<Vec<f64>> {
     believed
 }
 
+/// Rows that look unlike all others, where there are such. In a machine with a load cycle they make up whole cycles, so that those
+/// before and after still follow one another.
+fn outlying(rows: &[Vec<f64>], channels: &[ChannelProfile], rhythm: Rhythm) -> Option<Range<usize>> {
+    let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
+    let (rows, drift) = standardised(&judged, &channels, &scored_places(&channels));
+    let found = outlying_stretch(&rows, &drift)?;
+    let period = match rhythm.period(false) {
+        Period::Unknown => period_of(&rows),
+        Period::Never => None,
+        Period::Rows(period) => Some(period),
+    };
+    let Some(period) = period else { return Some(found) };
+    let length = found.len().next_multiple_of(period);
+    let start = found.start.min(rows.nrows().checked_sub(length)?);
+    Some(start..start + length)
+}
+
+/// `[time, channel]` of the scored channels, and how far each strays from one sound day to the next, alike standardised.
+fn standardised(rows: &[Vec<f64>], channels: &[CalibratedChannel], scored: &[usize]) -> (Array2<f64>, Vec<f64>) {
+    let rows = Array2::from_shape_fn((rows.len(), scored.len()), |(t, place)| {
+        channels[scored[place]].standardised(rows[t][scored[place]])
+    });
+    (rows, scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect())
+}
+
 /// In how many of four stretches of the rows a channel changes at all.
 fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usize {
     rows.chunks(rows.len().div_ceil(STRETCHES).max(1))
@@ -305,6 +327,17 @@ fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usi
             high - low > deviation * LEAST_CHANGE
         })
         .count()
+}
+
+/// What the rows say of each channel, and the rows as they are judged.
+fn channels_of(
+    rows: &[Vec<f64>],
+    channels: &[ChannelProfile],
+    cadence: Duration,
+) -> (Vec<CalibratedChannel>, Vec<Vec<f64>>) {
+    let judged = above_baselines(rows, channels, cadence);
+    let calibrated = |(place, profile): (usize, &ChannelProfile)| calibrated((rows, &judged), place, profile, cadence);
+    (channels.iter().enumerate().map(calibrated).collect(), judged)
 }
 
 /// The rows less the baselines of the slow channels.

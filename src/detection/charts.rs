@@ -150,10 +150,13 @@ impl FittedCharts {
         if let Some((_, by_cycle)) = &cycle {
             parts.iter_mut().zip(by_cycle).for_each(|(parts, cycle)| parts.cycle = *cycle);
         }
-        let rows_scale = upper_quantile(parts.iter().map(Parts::of_rows).collect());
+        // Parts that sound rows keep below their limits keep these together, too; where the quarters of a calibration have little in
+        // common a part's own limit is put nearer than they say.
+        let most = 1.0 + if scatter.is_some() { scatter_weight } else { 0.0 };
+        let rows_scale = upper_quantile(parts.iter().map(Parts::of_rows).collect()).min(most);
         let with_cycle = parts.iter().filter(|parts| parts.cycle.is_some());
         let scale = match &cycle {
-            Some(_) => upper_quantile(with_cycle.map(|parts| parts.together(rows_scale)).collect()),
+            Some(_) => upper_quantile(with_cycle.map(|parts| parts.together(rows_scale)).collect()).min(1.0),
             None => 1.0,
         };
         let mut together: Vec<f64> = parts.iter().map(|parts| parts.together(rows_scale) / scale / FLEET).collect();
@@ -217,7 +220,7 @@ const SCATTER_MEMORY: f64 = 67.0;
 const FEW_LOOKS: f64 = 12.0;
 /// Of the cycle's chart in the geometric mean with the others. Where a cycle makes up nearly all variance these have little
 /// to say, but they say it at once.
-const CYCLE_WEIGHT: f64 = 0.7;
+const CYCLE_WEIGHT: f64 = 0.9;
 /// How far beyond the cross-fitted 99 % quantile the limit lies at first. One calibration carries no information about the
 /// drift to come; this constant does, for all machines alike, until the limit has learned more.
-const FLEET: f64 = 2.0;
+const FLEET: f64 = 1.5;

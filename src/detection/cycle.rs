@@ -272,14 +272,16 @@ impl Segments {
     /// Takes a row's residual; whether a segment has come to its end.
     fn take(&mut self, residual: &[f64], phase: usize) -> bool {
         let Self { fitted: FittedSegments { period, channels, .. }, state, .. } = self;
-        state.take(channels.iter().map(|&channel| residual[channel]), phase * segments(*period) / *period)
+        let segments = segments(*period);
+        state.take(channels.iter().map(|&channel| residual[channel]), phase * segments / *period, *period / segments)
     }
 
-    /// `None` until each segment of the cycle was seen once.
+    /// `None` until half of the cycle was seen; what was not seen yet counts like what was.
     fn judge(&mut self) -> Option<f64> {
-        let seen = self.state.features.iter().any(|feature| !feature.is_nan());
-        let whole = self.state.rows >= self.fitted.period;
-        (seen && whole).then(|| self.distance.observe(self.state.features.iter().copied()))
+        let features = &self.state.features;
+        let seen = features.iter().filter(|feature| !feature.is_nan()).count();
+        let whole = features.len() as f64 / seen as f64;
+        (2 * seen >= features.len()).then(|| self.distance.observe(features.iter().copied()) * whole)
     }
 
     fn reset(&mut self) {
@@ -315,8 +317,9 @@ impl FittedSegments {
         let (mut vectors, mut ends) = (Vec::new(), Vec::new());
         for (t, row) in residuals.rows().into_iter().enumerate() {
             let phase = told[t].unwrap_or(0);
-            let ended = state.take(channels.iter().map(|&channel| row[channel]), phase * count / period);
-            if ended && state.rows >= period && state.features.iter().all(|feature| !feature.is_nan()) {
+            let ended =
+                state.take(channels.iter().map(|&channel| row[channel]), phase * count / period, period / count);
+            if ended && state.features.iter().all(|feature| !feature.is_nan()) {
                 vectors.extend_from_slice(&state.features);
                 ends.push(t);
             }
@@ -357,9 +360,10 @@ impl SegmentsMemory {
         self.counts.fill(0.0);
     }
 
-    /// Takes a row; where it is the first of another segment, the one before is renewed.
-    fn take(&mut self, residual: impl Iterator<Item = f64>, segment: usize) -> bool {
-        let ended = segment != self.segment && self.rows > 0;
+    /// Takes a row; where it is the first of another segment, the one before is renewed, unless the rows began in its midst.
+    fn take(&mut self, residual: impl Iterator<Item = f64>, segment: usize, shortest: usize) -> bool {
+        let next = segment != self.segment && self.rows > 0;
+        let ended = next && self.rows >= shortest;
         if ended {
             let width = self.sums.len();
             for channel in 0..width {
@@ -372,6 +376,8 @@ impl SegmentsMemory {
                     self.features[place + 1] = variance.sqrt();
                 }
             }
+        }
+        if next {
             self.sums.fill(0.0);
             self.squares.fill(0.0);
             self.counts.fill(0.0);
@@ -423,4 +429,4 @@ const FIGURES: usize = 2;
 /// The largest matrix that one machine is given: half a mebibyte.
 const MOST_FEATURES: usize = 256;
 /// Added to the covariance of the segments, as a part of its own diagonal.
-const SEGMENT_RIDGE: f64 = 0.3;
+const SEGMENT_RIDGE: f64 = 0.05;

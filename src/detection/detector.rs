@@ -316,7 +316,7 @@ const USUAL: f64 = 0.16;
 /// A reading so many standard deviations away wants a second one to bear it out.
 const WILD: f64 = 12.0;
 /// The weight of the channels' own charts where there is a network: their limit lies as far out as the network's.
-const BESIDE_NETWORK: f64 = 0.5;
+const BESIDE_NETWORK: f64 = 0.375;
 /// Scores are multiplied, so none of them may be zero.
 const LEAST: f64 = 1e-9;
 /// In standard deviations of a smoothed level.

@@ -14,6 +14,7 @@ mod distance;
 mod limit;
 mod matrix;
 mod mewma;
+mod outlying;
 mod period;
 mod phase;
 mod scatter;

@@ -47,7 +47,8 @@ impl PhaseTracker {
         Self { next: vec![0.0; fitted.period], state, fitted }
     }
 
-    /// Takes the newest row and tells its phase; `None` until a whole cycle was seen.
+    /// Takes the newest row and tells its phase; `None` until the rows fit one phase and its neighbours far better than all
+    /// others, or a whole cycle was seen.
     pub fn observe(&mut self, row: &[f64]) -> Option<usize> {
         let Self { fitted, state, next } = self;
         let FittedPhases { period, channels, steps, spreads, .. } = fitted;
@@ -77,7 +78,16 @@ impl PhaseTracker {
         if state.errors[best] + MARGIN < state.errors[state.phase] || state.seen <= period {
             state.phase = best;
         }
-        (state.seen > period).then_some(state.phase)
+        (state.seen > period || self.is_decided()).then_some(self.state.phase)
+    }
+
+    fn is_decided(&self) -> bool {
+        let PhaseMemory { errors, phase: told, .. } = &self.state;
+        let period = errors.len();
+        errors.iter().enumerate().all(|(phase, error)| {
+            let ahead = (phase + period - told) % period;
+            ahead.min(period - ahead) <= NEIGHBOURS || *error > errors[*told] + DECISIVE
+        })
     }
 
     /// Starts anew: the cycle may be anywhere.
@@ -180,6 +190,10 @@ const PRICE: f64 = 3.0;
 const MARGIN: f64 = 1.5;
 /// A step that fits nothing says no more than this against a hypothesis.
 const MOST_ERROR: f64 = 9.0;
+/// As bad as a step that fits nothing: by so much all other phases must be worse before a whole cycle was seen.
+const DECISIVE: f64 = MOST_ERROR;
+/// Phases beside another that may pass for it.
+const NEIGHBOURS: usize = 2;
 /// Channels whose steps are looked at; more tell no more.
 const MOST_CHANNELS: usize = 4;
 const MOST_UNEXPLAINED: f64 = 0.8;
@@ -220,6 +234,15 @@ mod tests {
                 let told = tracker.observe(&noisy(phase, t + 13));
                 assert!(told.map_or(t < 40, |told| near(told, phase)), "row {t}: {told:?}, {phase}");
             }
+        }
+    }
+
+    #[test]
+    fn the_phase_is_told_before_a_whole_cycle_was_seen_where_the_rows_leave_no_doubt() {
+        for start in [0, 11, 29] {
+            let mut tracker = PhaseTracker::new(fitted());
+            let told = (0..40).find(|&t| tracker.observe(&noisy((start + t) % 40, t + 13)).is_some());
+            assert!(told.is_some_and(|row| row < 36), "{start}: {told:?}");
         }
     }
 

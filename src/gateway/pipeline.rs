@@ -459,8 +459,8 @@ impl Pipeline {
     fn settle(&mut self) {
         let durability = self.outbox.sync();
         self.tell_durability(&durability);
-        for token in self.unacknowledged.drain(..) {
-            self.link.ack(token);
+        if !self.unacknowledged.is_empty() {
+            self.link.ack_all(std::mem::take(&mut self.unacknowledged));
         }
         while self.link.room() > 0 {
             let Some(entry) = self.outbox.next_unsent() else { break };

@@ -9,6 +9,7 @@ use crate::alarm::Standing;
 use crate::assessment::SymptomTable;
 use crate::checkpoint::{Calibrations, Found};
 use crate::config::{Config, Kind};
+use crate::detection::ChannelProfile;
 use crate::machine::{Machine, Memory, Profile, Told};
 use crate::manipulation::{Alignment, Channels};
 use crate::models::Model;
@@ -24,6 +25,7 @@ pub struct Stock {
 #[derive(Clone)]
 pub struct StockedKind {
     pub kind: Kind,
+    pub channels: Arc<[ChannelProfile]>,
     pub model: Option<Arc<Model>>,
     pub symptoms: Arc<SymptomTable>,
 }
@@ -65,7 +67,7 @@ impl Workshop {
         let keys = self.config.machine(name);
         let stocked = keys.kind.as_ref().and_then(|kind| self.stock.kinds.get(kind));
         Profile {
-            channels: stocked.map(|stocked| stocked.kind.channels()).unwrap_or_default(),
+            channels: stocked.map(|stocked| stocked.channels.clone()).unwrap_or_default(),
             model: stocked.and_then(|stocked| stocked.model.clone()),
             symptoms: stocked.map_or(&self.symptoms, |stocked| &stocked.symptoms).clone(),
             library: self.stock.library.clone(),

@@ -13,8 +13,8 @@ use crate::notation::sha256_hex;
 /// What is known of a machine before it is heard.
 #[derive(Clone)]
 pub struct Profile {
-    /// Its channels; empty where they are learned from what it reports.
-    pub channels: Vec<ChannelProfile>,
+    /// Its channels, shared by all machines of a kind; empty where they are learned from what it reports.
+    pub channels: Arc<[ChannelProfile]>,
     /// The network of its kind; none for the universal profile.
     pub model: Option<Arc<Model>>,
     pub library: Arc<Library>,
@@ -79,7 +79,7 @@ impl Profile {
     /// Of a machine that nothing is known of: charts alone, over whatever it reports.
     pub fn universal(library: Arc<Library>, facts: MachineFacts, calibrate: CalibrationLength) -> Self {
         Self {
-            channels: Vec::new(),
+            channels: Arc::default(),
             model: None,
             symptoms: Arc::new(library.symptoms(None)),
             library,

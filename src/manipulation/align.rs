@@ -45,9 +45,9 @@ pub struct Aligner {
     carried: Row,
     /// Why a reading of the staged message was left out.
     refused: Option<Rejection>,
-    open: Deque<Row, MOST_OPEN>,
-    spare: Vec<Row>,
-    released: Row,
+    open: Deque<Box<Row>, MOST_OPEN>,
+    spare: Deque<Box<Row>, MOST_OPEN>,
+    released: Box<Row>,
     newest_stamp: Option<Timestamp>,
     backwards: Option<Backwards>,
 }
@@ -66,8 +66,8 @@ impl Aligner {
             carried: Row::new(width),
             refused: None,
             open: Deque::new(),
-            spare: Vec::new(),
-            released: Row::new(width),
+            spare: Deque::new(),
+            released: Box::new(Row::new(width)),
             newest_stamp: None,
             backwards: None,
         }
@@ -126,7 +126,8 @@ impl Aligner {
         }
         let row = self.open.pop_front()?;
         self.settled = true;
-        self.spare.push(std::mem::replace(&mut self.released, row));
+        // There is room: no more rows are made than may be open, and this one.
+        let _ = self.spare.push_back(std::mem::replace(&mut self.released, row));
         self.released.widen(self.channels.len());
         for (habit, reported) in self.habits.iter_mut().zip(&self.released.reported) {
             habit.follow(*reported);
@@ -223,7 +224,7 @@ impl Aligner {
     }
 
     fn open_row(&mut self, time: Timestamp, stamp: Option<Timestamp>, now: Now) {
-        let mut row = self.spare.pop().unwrap_or_else(|| Row::new(self.channels.len()));
+        let mut row = self.spare.pop_back().unwrap_or_else(|| Box::new(Row::new(self.channels.len())));
         row.clear();
         row.merge(&self.staged);
         (row.time, row.stamp, row.opened, row.closed) = (time, stamp, now.steady, false);
@@ -234,7 +235,7 @@ impl Aligner {
         }
         // Stamped samples may begin out of order; let the newest sink to its place.
         let (front, back) = self.open.as_mut_slices();
-        let mut rows: heapless::Vec<&mut Row, MOST_OPEN> = front.iter_mut().chain(back).collect();
+        let mut rows: heapless::Vec<&mut Box<Row>, MOST_OPEN> = front.iter_mut().chain(back).collect();
         for index in (1..rows.len()).rev() {
             if stamp.is_none() || rows[index - 1].time <= rows[index].time {
                 break;

@@ -1,5 +1,3 @@
-use std::collections::HashMap;
-
 use crate::acquisition::{Name, Rejection};
 
 /// The most channels that one machine may have.
@@ -9,10 +7,13 @@ pub const MOST_CHANNELS: usize = 512;
 #[derive(Clone, Debug, Default)]
 pub struct Channels {
     names: Vec<Name>,
-    places: HashMap<Name, usize>,
+    /// Places in the order of their names.
+    sorted: Vec<u16>,
+    /// For each place the one that was named behind it before: a machine names its channels in the same order each time.
+    followers: Vec<u16>,
+    /// The place that was found last.
+    last: usize,
     fixed: bool,
-    /// A machine names its channels in the same order each time: where the next one is looked for first.
-    next: usize,
 }
 
 impl Channels {
@@ -40,26 +41,34 @@ impl Channels {
 
     /// A channel's place; `None` where it is new and may be admitted.
     pub fn find(&mut self, channel: &str) -> Result<Option<usize>, Rejection> {
-        let expected = if self.next < self.names.len() { self.next } else { 0 };
+        let expected = self.followers.get(self.last).map_or(0, |&place| usize::from(place));
         if self.names.get(expected).is_some_and(|name| name.as_str() == channel) {
-            self.next = expected + 1;
+            self.last = expected;
             return Ok(Some(expected));
         }
-        if let Some(&place) = self.places.get(channel) {
-            self.next = place + 1;
-            return Ok(Some(place));
+        if let Ok(index) = self.search(channel) {
+            self.followers[self.last] = self.sorted[index];
+            self.last = usize::from(self.sorted[index]);
+            return Ok(Some(self.last));
         }
         if self.fixed { Err(Rejection::UnknownChannel) } else { Ok(None) }
     }
 
     /// Gives a channel the next place, or tells the one that it has. Nobody admits more than [`MOST_CHANNELS`].
     pub fn admit(&mut self, name: Name) -> usize {
-        let next = self.names.len();
-        let place = *self.places.entry(name.clone()).or_insert(next);
-        if place == next {
-            self.names.push(name);
+        match self.search(name.as_str()) {
+            Ok(index) => usize::from(self.sorted[index]),
+            Err(index) => {
+                let place = self.names.len();
+                self.names.push(name);
+                self.sorted.insert(index, place as u16);
+                if let Some(before) = self.followers.last_mut() {
+                    *before = place as u16;
+                }
+                self.followers.push(0);
+                place
+            }
         }
-        place
     }
 
     pub fn names(&self) -> &[Name] {
@@ -76,6 +85,10 @@ impl Channels {
 
     pub fn is_fixed(&self) -> bool {
         self.fixed
+    }
+
+    fn search(&self, channel: &str) -> Result<usize, usize> {
+        self.sorted.binary_search_by(|&place| self.names[usize::from(place)].as_str().cmp(channel))
     }
 }
 
@@ -95,5 +108,17 @@ mod tests {
             assert_eq!(channels.find(name), Ok(Some(place)));
         }
         assert_eq!(channels.find("c"), Err(Rejection::UnknownChannel));
+    }
+
+    #[test]
+    fn channels_are_found_in_whatever_order_a_machine_names_them() {
+        let names = ["b", "d", "a", "c"];
+        let mut channels = Channels::fixed(names.map(|name| Name::parse(name).unwrap()));
+        for order in [[0, 1, 2, 3], [3, 1, 0, 2], [3, 1, 0, 2], [2, 2, 1, 0], [0, 3, 1, 2]] {
+            for place in order {
+                assert_eq!(channels.find(names[place]), Ok(Some(place)));
+            }
+            assert_eq!(channels.find("e"), Err(Rejection::UnknownChannel));
+        }
     }
 }

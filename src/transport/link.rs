@@ -70,7 +70,7 @@ pub struct LinkEvents(mpsc::Receiver<Queued>);
 enum Command {
     Tracked(EntryId, Publication),
     Now(Publication, Qos),
-    Ack(AckToken),
+    Acks(Vec<AckToken>),
     Listen(Vec<(String, Qos)>),
     Disconnect(oneshot::Sender<()>),
 }
@@ -176,39 +176,50 @@ impl Link {
         }
         let mut on_trial = self.worked.is_some();
         let mut wire = Wire::open(&self.options, self.connection.attempt());
-        let sender = wire.sender();
+        let mut few = false;
         let fault = loop {
-            // Never dropped half-way while the connection is to live: it may have taken a request (trap M13).
-            let mut poll = pin!(wire.events.poll());
-            let polled = loop {
-                self.deliver().await;
-                let now = self.started.elapsed();
-                self.connection.offer(now, |request| sender.take(request));
-                if let Some(fault) = self.connection.overdue(self.started.elapsed()) {
-                    break Err(fault);
+            self.deliver().await;
+            if std::mem::take(&mut few) {
+                // Not by the runtime's timer: the socket would wake the thread for every packet all the same.
+                std::thread::sleep(GATHER);
+            }
+            let now = self.started.elapsed();
+            self.connection.offer(now, |request| wire.take(request));
+            if let Some(fault) = self.connection.overdue(now) {
+                break Some(fault);
+            }
+            if self.connection.is_closed() {
+                return;
+            }
+            let deadline = self.connection.deadline().map_or(now + IDLE, |deadline| deadline.min(now + IDLE));
+            let turned = select! {
+                turned = wire.turn() => turned,
+                command = self.commands.recv(), if !self.orphaned => {
+                    self.orphaned |= command.is_none();
+                    obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
+                    self.obey_waiting();
+                    continue;
                 }
-                if self.connection.is_closed() {
-                    return;
+                news = hear(&mut self.news) => {
+                    learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
+                    continue;
                 }
-                let deadline = self.connection.deadline().map_or(now + IDLE, |deadline| deadline.min(now + IDLE));
-                select! {
-                    polled = &mut poll => break Ok(polled),
-                    command = self.commands.recv(), if !self.orphaned => {
-                        self.orphaned |= command.is_none();
-                        obey(&mut self.connection, command, self.started.elapsed(), &mut self.farewells);
-                    }
-                    news = hear(&mut self.news) => {
-                        learn(news, &mut self.options, &mut self.worked, &mut self.connection, self.started.elapsed());
-                    }
-                    () = sleep_until(self.started + deadline) => {}
-                }
+                () = sleep_until(self.started + deadline) => continue,
             };
-            match polled {
-                Ok(Ok(event)) => {
-                    wire::tell(event, self.started.elapsed(), &mut self.connection);
+            match turned {
+                Ok(()) => {
                     if std::mem::take(&mut on_trial) {
                         (self.worked, self.turned_away) = (None, None);
                     }
+                    let now = self.started.elapsed();
+                    let mut events = 0;
+                    while !self.connection.is_waiting()
+                        && let Some(event) = wire.next_event()
+                    {
+                        wire::tell(event, now, &mut self.connection);
+                        events += 1;
+                    }
+                    few = (1..FEW).contains(&events);
                     if self.connection.is_waiting() {
                         break None;
                     }
@@ -216,7 +227,7 @@ impl Link {
                         return;
                     }
                 }
-                Ok(Err(error)) => {
+                Err(error) => {
                     match tls_words::blames_certificates(&error) {
                         true if on_trial => self.fall_back(),
                         true => self.try_again(),
@@ -224,7 +235,6 @@ impl Link {
                     }
                     break Some(wire::fault(&error, &self.options, self.connection.metrics().online));
                 }
-                Err(fault) => break Some(fault),
             }
         };
         let now = self.started.elapsed();
@@ -254,6 +264,14 @@ impl Link {
         }
     }
 
+    /// Obeys what else is waiting, so that it goes out in one piece.
+    fn obey_waiting(&mut self) {
+        let now = self.started.elapsed();
+        while let Ok(command) = self.commands.try_recv() {
+            obey(&mut self.connection, Some(command), now, &mut self.farewells);
+        }
+    }
+
     /// Hands every event on. While the queue is full nothing is polled, so nothing is read; commands are obeyed all
     /// the same, so a consumer that acknowledges before it takes the next event never waits for us.
     async fn deliver(&mut self) {
@@ -272,6 +290,13 @@ impl Link {
                 _ => (0, false),
             };
             let bytes = bytes.min(QUEUED_BYTES) as u32;
+            if let Ok(bytes) = Arc::clone(room).try_acquire_many_owned(bytes)
+                && let Ok(slot) = events.try_reserve()
+            {
+                *stalled = None;
+                slot.send(Queued { event, _bytes: Some(bytes) });
+                continue;
+            }
             let place = async {
                 // The semaphore is never closed.
                 let bytes = Arc::clone(room).acquire_many_owned(bytes).await.ok();
@@ -339,7 +364,12 @@ impl LinkHandle {
     /// Tells the broker that a message is done with. Without effect if its connection is gone: the broker delivers it
     /// again.
     pub fn ack(&self, token: AckToken) {
-        _ = self.commands.send(Command::Ack(token));
+        self.ack_all(vec![token]);
+    }
+
+    /// The same for many messages, in one piece.
+    pub fn ack_all(&self, tokens: Vec<AckToken>) {
+        _ = self.commands.send(Command::Acks(tokens));
     }
 
     /// Listens to these topic filters and no others from now on.
@@ -399,7 +429,7 @@ impl LinkHandle {
                 Err(Refusal::Offline(publication))
             }
             // Only publications are sent this way.
-            Err(mpsc::error::SendError(Command::Ack(_) | Command::Listen(_) | Command::Disconnect(_))) => Ok(()),
+            Err(mpsc::error::SendError(Command::Acks(_) | Command::Listen(_) | Command::Disconnect(_))) => Ok(()),
         }
     }
 }
@@ -425,7 +455,7 @@ fn obey(
     match command {
         Some(Command::Tracked(entry, publication)) => connection.publish_tracked(entry, publication),
         Some(Command::Now(publication, qos)) => connection.publish_now(publication, qos),
-        Some(Command::Ack(token)) => connection.ack(token),
+        Some(Command::Acks(tokens)) => tokens.into_iter().for_each(|token| connection.ack(token)),
         Some(Command::Listen(filters)) => connection.listen(filters),
         Some(Command::Disconnect(farewell)) => {
             farewells.push(farewell);
@@ -494,3 +524,9 @@ const UNCONFIRMED: usize = 2048;
 /// Looked at again this often, whatever happens.
 const IDLE: Duration = Duration::from_secs(1);
 const FAREWELL: Duration = Duration::from_secs(2);
+/// After a turn that brought fewer events than this the next one is not taken at once: each wakes both threads and the
+/// broker, so that messages which come one by one in quick succession are better taken together. No message and no
+/// acknowledgement waits for longer than this, the first after a pause not at all, and where many come there is nothing
+/// to wait for.
+const FEW: usize = 16;
+const GATHER: Duration = Duration::from_millis(1);

@@ -64,7 +64,7 @@ impl Probe {
     /// # Errors
     /// The connection ended, or there is no answer.
     pub async fn subscribe(&mut self, filter: &str, qos: Qos) -> Result<Option<Qos>, ProbeFault> {
-        self.send(&Request::Subscribe(vec![(filter.to_owned(), qos)]));
+        self.send(&Request::Subscribe(vec![(filter.to_owned(), qos)])).await?;
         let answered = self.until(PATIENCE, |event| match event {
             Event::Incoming(Incoming::SubAck(ack)) => Some(ack.return_codes.first().copied()),
             _ => None,
@@ -84,7 +84,7 @@ impl Probe {
         let sent = Instant::now();
         for payload in payloads {
             let publication = Publication { topic: topic.to_owned(), payload: payload.clone(), retain: false };
-            self.send(&Request::Publish { entry: None, publication, qos: Qos::AtLeastOnce });
+            self.send(&Request::Publish { entry: None, publication, qos: Qos::AtLeastOnce }).await?;
         }
         let Some(last) = payloads.last() else { return Ok(None) };
         let back = self.until(ROUND_TRIP, |event| match event {
@@ -112,18 +112,23 @@ impl Probe {
 
     /// Says farewell.
     pub async fn end(mut self) {
-        self.send(&Request::Disconnect);
-        let said = self.until(FAREWELL, |event| matches!(event, Event::Outgoing(Outgoing::Disconnect)).then_some(()));
         // Whoever has gone before needs no farewell.
-        _ = said.await;
+        if self.send(&Request::Disconnect).await.is_ok() {
+            let said = |event: &Event| matches!(event, Event::Outgoing(Outgoing::Disconnect)).then_some(());
+            _ = self.until(FAREWELL, said).await;
+        }
     }
 
-    /// There is room: each step sends once and waits.
-    fn send(&self, request: &Request) {
-        _ = self.wire.sender().take(request);
+    /// Waits until there is room, which there is as soon as the broker reads.
+    async fn send(&mut self, request: &Request) -> Result<(), ProbeFault> {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.wire.take(request) {
+            self.turn(deadline).await?.ok_or(ProbeFault::Silent(PATIENCE))?;
+        }
+        Ok(())
     }
 
-    /// Polls until an event is as wanted, acknowledging and keeping what comes meanwhile.
+    /// Goes on until an event is as wanted, acknowledging and keeping what comes meanwhile.
     async fn until<T>(
         &mut self,
         patience: Duration,
@@ -131,25 +136,37 @@ impl Probe {
     ) -> Result<Option<T>, ProbeFault> {
         let deadline = Instant::now() + patience;
         loop {
-            let Ok(polled) = timeout_at(deadline, self.wire.events.poll()).await else { return Ok(None) };
-            let event = polled.map_err(|error| ProbeFault::Ended(wire::explain(&error, &self.options)))?;
-            let found = wanted(&event);
-            if let Event::Incoming(Incoming::Publish(publish)) = event {
-                self.keep(publish);
+            while let Some(event) = self.wire.next_event() {
+                let found = wanted(&event);
+                if let Event::Incoming(Incoming::Publish(publish)) = event {
+                    self.keep(publish).await?;
+                }
+                if found.is_some() {
+                    return Ok(found);
+                }
             }
-            if found.is_some() {
-                return Ok(found);
+            if self.turn(deadline).await?.is_none() {
+                return Ok(None);
             }
         }
     }
 
-    fn keep(&mut self, publish: Publish) {
-        match wire::ours(publish.qos) {
-            Qos::AtMostOnce => {}
-            qos => self.send(&Request::Ack { packet: publish.pkid, exactly_once: qos == Qos::ExactlyOnce }),
-        }
+    /// `None`: nothing has happened by then.
+    async fn turn(&mut self, deadline: Instant) -> Result<Option<()>, ProbeFault> {
+        let Ok(turned) = timeout_at(deadline, self.wire.turn()).await else { return Ok(None) };
+        turned.map(Some).map_err(|error| ProbeFault::Ended(wire::explain(&error, &self.options)))
+    }
+
+    async fn keep(&mut self, publish: Publish) -> Result<(), ProbeFault> {
         if self.heard.len() < MOST_HEARD {
             self.heard.push((publish.topic, publish.payload.to_vec()));
+        }
+        match wire::ours(publish.qos) {
+            Qos::AtMostOnce => Ok(()),
+            qos => {
+                let ack = Request::Ack { packet: publish.pkid, exactly_once: qos == Qos::ExactlyOnce };
+                self.send(&ack).await
+            }
         }
     }
 }

@@ -40,7 +40,7 @@ pub fn report(data: &Path, floors: &mut Floors) {
     println!("  {TITLES}");
     for (half, title) in [(0, "even"), (1, "odd")] {
         for (name, role) in roles() {
-            let profile = |rows| Profile { channels: pump_with(role), ..universal(rows) };
+            let profile = |rows| Profile { channels: pump_with(role).into(), ..universal(rows) };
             println!(
                 "  {}",
                 Figures::of(files.iter().skip(half).step_by(2), profile).line(&format!("{title}, {name}"))

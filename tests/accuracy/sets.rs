@@ -105,21 +105,22 @@ impl Rig {
         }
         let mut runs: Vec<Run> = runs.into_iter().map(|(_, run)| run).collect();
         for run in &mut runs {
-            // Two runs are twenty times as long as the others; they would decide alone.
+            // Two runs are far longer than the others; they would decide alone.
             run.rows.truncate(MOST_CYCLES * CYCLE);
         }
         Self { channels: all.channels, runs }
     }
 
-    /// One component differs, all others are sound: calibrated on the longest sound run, scored on the other one, a single
-    /// cycle, and on all runs in which only this component differs.
+    /// One component differs, all others are sound: calibrated on ten cycles of the longest sound run, scored on the rest of it, on
+    /// the other one, a single cycle, and on all runs in which only this component differs.
     pub fn one_differs(&self, component: usize) -> Series {
         let others_sound = |run: &&Run| (0..4).all(|other| other == component || run.grades[other] == 0);
         let (sound, worn): (Vec<&Run>, Vec<&Run>) =
             self.runs.iter().filter(others_sound).partition(|run| run.grades[component] == 0);
         let longest = (0..sound.len()).max_by_key(|&run| sound[run].rows.len()).expect("a sound run");
         let rest = sound.iter().enumerate().filter(|(place, _)| *place != longest).map(|(_, run)| *run);
-        self.series(component, &[sound[longest]], rest.chain(worn))
+        let series = self.series(component, &[sound[longest]], rest.chain(worn));
+        Series { calibrate: CALIBRATING_CYCLES * CYCLE, ..series }
     }
 
     /// The other three components vary: calibrated on every second run in which this component is sound, scored on all other
@@ -188,8 +189,9 @@ impl Rig {
 }
 
 const CYCLE: usize = 60;
-const MOST_CYCLES: usize = 10;
-/// In seconds.
-const BETWEEN_RUNS: i64 = 600;
+const MOST_CYCLES: usize = 20;
+const CALIBRATING_CYCLES: usize = 10;
+/// In seconds: the rig ran through the whole recording without a pause.
+const BETWEEN_RUNS: i64 = 0;
 /// Their numbers: 200 load cycles each.
 const LONGEST: [f64; 2] = [64.0, 129.0];

@@ -110,7 +110,7 @@ pub fn hydraulic_rig() -> Profile {
     let kind = shipped_kind("hydraulic-rig").expect("it comes with the binary");
     let kind = Kind::parse(kind, "hydraulic-rig").expect("it is sound");
     Profile {
-        channels: kind.channels(),
+        channels: kind.channels().into(),
         model: Some(Arc::new(hydraulic_model())),
         cadence: Some(kind.cadence),
         ..universal()
@@ -153,7 +153,7 @@ pub fn receive(
 
 impl MachineMaker for Maker {
     fn make(&mut self, name: &Name) -> (Machine, Alignment, Channels) {
-        let channels = match self.0.channels.as_slice() {
+        let channels = match &*self.0.channels {
             [] => Channels::default(),
             known => Channels::fixed(known.iter().map(|channel| channel.name.clone())),
         };
