@@ -4,18 +4,22 @@
 //! just this, so that the same samples give the same scores, bit for bit. It knows no socket, no file and no clock.
 
 mod baseline;
+mod held;
 mod learner;
 mod observation;
 mod profile;
 mod sensors;
+mod timing;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use self::held::Held;
 use self::learner::{Learner, MOST_ROWS_CARRIED, learned, usual_cadence};
 use self::sensors::{Flaw, Sensors};
+use self::timing::Timing;
 use crate::acquisition::Name;
 use crate::alarm::{
     Action, Alarm, AlarmMemory, Class, Excuse, Operation, Refusal, Standing, State, Suppression, Transition,
@@ -23,7 +27,7 @@ use crate::alarm::{
 use crate::assessment::diagnose;
 use crate::clock::Now;
 use crate::detection::{
-    Calibration, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, PartReport, Stage,
+    Calibration, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, PartReport, Rhythm, Stage,
 };
 use crate::manipulation::{Fault, Sample};
 use crate::models::InferenceError;
@@ -31,7 +35,7 @@ use crate::models::InferenceError;
 pub use self::baseline::{Baseline, BaselineReport, BaselineState, Doubt, Learned};
 pub use self::learner::MOST_CALIBRATION_ROWS;
 pub use self::observation::{Announcement, Observation, Told, Trouble};
-pub use self::profile::{CalibrationLength, Delays, ModelIdentity, Profile};
+pub use self::profile::{CalibrationLength, Delays, ModelIdentity, OperatingPoint, Profile};
 
 /// A calibration with all that decides whether it may be used again.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -43,6 +47,9 @@ pub struct Fitted {
     pub cadence: Duration,
     /// When its rows were taken; none where nobody knows.
     pub learned: Option<Learned>,
+    /// Between two samples of the calibration, by their stamps.
+    #[serde(default)]
+    pub interval: Duration,
     pub calibration: Calibration,
 }
 
@@ -57,6 +64,7 @@ pub struct Memory {
     operation: Operation,
     interrupted: bool,
     sensors: Sensors,
+    timing: Timing,
     newest: Option<Timestamp>,
     held: Vec<Held>,
     phase: Option<PhaseMemory>,
@@ -80,11 +88,14 @@ pub struct Machine {
     drift_since: Option<Timestamp>,
     /// The time between two samples.
     cadence: Duration,
+    /// The same while it was calibrated, by their stamps.
+    interval: Duration,
     alarm: Alarm,
     operation: Operation,
     /// It stood since the newest sample that was scored.
     interrupted: bool,
     sensors: Sensors,
+    timing: Timing,
     held: Vec<Held>,
     /// The newest sample with short gaps filled.
     filled: Vec<f64>,
@@ -101,12 +112,6 @@ enum Phase {
     Scoring(Box<Detector>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-struct Held {
-    value: f64,
-    age: u32,
-}
-
 impl Machine {
     /// A machine that has yet to learn what is normal.
     pub fn learning(name: Name, profile: Profile) -> Self {
@@ -120,7 +125,7 @@ impl Machine {
         let baseline = Baseline::of(&fitted);
         let detector = profile.detector(fitted.calibration, cadence)?;
         let machine = Self::new(name, profile, Phase::Scoring(Box::new(detector)), cadence);
-        Ok(Self { baseline: Some(Box::new(baseline)), ..machine })
+        Ok(Self { baseline: Some(Box::new(baseline)), interval: fitted.interval, ..machine })
     }
 
     fn new(name: Name, profile: Profile, phase: Phase, cadence: Duration) -> Self {
@@ -132,9 +137,11 @@ impl Machine {
             baseline: None,
             drift_since: None,
             cadence,
+            interval: Duration::ZERO,
             operation: Operation::default(),
             interrupted: false,
             sensors: Sensors::default(),
+            timing: Timing::default(),
             held: Vec::new(),
             filled: Vec::new(),
             newest: None,
@@ -166,6 +173,7 @@ impl Machine {
             operation: self.operation,
             interrupted: self.interrupted,
             sensors: self.sensors.clone(),
+            timing: self.timing.clone(),
             newest: self.newest,
             held: self.held.clone(),
             phase,
@@ -193,6 +201,7 @@ impl Machine {
         }
         self.interrupted = memory.interrupted;
         self.sensors = memory.sensors;
+        self.timing = memory.timing;
         self.held = memory.held;
         self.newest = memory.newest;
         self.drift_since = memory.drift_since;
@@ -204,6 +213,7 @@ impl Machine {
         let same = profile.fingerprint() == self.profile.fingerprint()
             && profile.cadence == self.profile.cadence
             && profile.false_alarms_per_day == self.profile.false_alarms_per_day
+            && profile.operating_point == self.profile.operating_point
             && (profile.calibrate == self.profile.calibrate || matches!(self.phase, Phase::Scoring(_)));
         if same {
             self.alarm.set(profile.alarm_settings(self.cadence));
@@ -238,8 +248,10 @@ impl Machine {
         }
         let longest_gap = self.longest_gap();
         let late = self.newest.is_some_and(|newest| sample.time.duration_since(newest).unsigned_abs() > longest_gap);
-        let gap = std::mem::take(&mut self.interrupted) || late;
+        let stood = std::mem::take(&mut self.interrupted);
+        let gap = stood || late;
         self.newest = Some(sample.time);
+        self.timing.take(sample.time, self.interval);
         let frozen = self.leave_out_frozen();
         let stage = match excuse {
             Some(_) => Stage::Excused,
@@ -260,7 +272,7 @@ impl Machine {
                     }
                 }
             }
-            Phase::Scoring(detector) => match detector.observe(&self.filled, Circumstances { gap, stage }) {
+            Phase::Scoring(detector) => match detector.observe(&self.filled, Circumstances { gap, stood, stage }) {
                 Ok(judgement) => {
                     if judgement.drift_changed {
                         self.drift_since = Some(sample.time);
@@ -336,6 +348,17 @@ impl Machine {
         }
     }
 
+    /// What is made of its samples now, in a word.
+    pub fn stage(&self) -> &'static str {
+        match (self.alarm.suppression().excuse, &self.phase) {
+            (Some(Excuse::Stopped), _) => "stopped",
+            (Some(Excuse::Starting), _) => "starting",
+            (Some(Excuse::Maintenance), _) => "maintenance",
+            (None, Phase::Learning(_)) => "learning",
+            (None, Phase::Scoring(_)) => "scoring",
+        }
+    }
+
     pub fn standing(&self) -> Option<&Standing> {
         self.alarm.standing()
     }
@@ -399,7 +422,7 @@ impl Machine {
     /// Fills short gaps with the newest value that could be believed: a channel may be slower than its machine, a reading may
     /// get lost. Tells of one that lies outside its physical limits.
     fn fill(&mut self, values: &[f64]) -> Option<Fault> {
-        self.held.resize(values.len(), Held { value: f64::NAN, age: 0 });
+        self.held.resize(values.len(), Held::NOTHING);
         self.filled.resize(values.len(), f64::NAN);
         let mut fault = None;
         for (place, &value) in values.iter().enumerate() {
@@ -408,12 +431,7 @@ impl Machine {
             if !possible && !value.is_nan() {
                 fault = Some(Fault::OutOfRange);
             }
-            let held = &mut self.held[place];
-            *held = match possible {
-                true => Held { value, age: 0 },
-                false => Held { age: held.age.saturating_add(1), ..*held },
-            };
-            self.filled[place] = if held.age > HOLD { f64::NAN } else { held.value };
+            self.filled[place] = self.held[place].take(possible.then_some(value));
         }
         fault
     }
@@ -460,8 +478,12 @@ impl Machine {
                 },
             );
         }
-        match (self.sensors.are_deficient(), self.alarm.deficiency().is_some()) {
-            (true, false) => self.alarm.report(self.sensors.deficiency(names), now.utc),
+        let deficient = self.sensors.are_deficient() || self.timing.is_deficient();
+        match (deficient, self.alarm.deficiency().is_some()) {
+            (true, false) => {
+                let deficiency = self.sensors.deficiency(names).or_else(|| self.timing.deficiency(self.interval));
+                self.alarm.report(deficiency, now.utc)
+            }
             // After a restart it is not known at once.
             (false, true) if self.sensors.are_sound(detector.scored()) => self.alarm.report(None, now.utc),
             _ => None,
@@ -485,13 +507,16 @@ impl Machine {
         let channels =
             if self.profile.channels.is_empty() { learned(names).into() } else { self.profile.channels.clone() };
         let (rows, times) = learner.into_rows(channels.len());
+        let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
+        let rhythm = Rhythm { cadence, cycle: self.profile.cycle };
         let calibration = match &self.profile.model {
             Some(model) => {
-                Calibration::fit(&rows, &channels, Some((&mut *model.denoiser()?, &model.manifest().contract)))?
+                let contract = &model.manifest().contract;
+                Calibration::fit(&rows, &channels, rhythm, Some((&mut *model.denoiser()?, contract)))?
             }
-            None => Calibration::fit(&rows, &channels, None)?,
+            None => Calibration::fit(&rows, &channels, rhythm, None)?,
         };
-        let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
+        let interval = usual_cadence(&times);
         let stamp = |row: usize| times.get(row).copied().unwrap_or_default();
         let learned = Learned {
             from: stamp(0),
@@ -501,18 +526,20 @@ impl Machine {
         let fitted = Fitted {
             fingerprint: self.profile.fingerprint(),
             cadence,
+            interval,
             learned: Some(learned),
             calibration: calibration.clone(),
         };
         // The rows go through the detector too, so that it goes on without a seam.
         let mut detector = self.profile.detector(calibration, cadence)?;
         for row in &rows {
-            detector.observe(row, Circumstances { gap: false, stage: Stage::Calibration })?;
+            detector.observe(row, Circumstances { stage: Stage::Calibration, ..Circumstances::default() })?;
         }
         self.phase = Phase::Scoring(Box::new(detector));
         self.baseline = Some(Box::new(Baseline::of(&fitted)));
         self.drift_since = None;
         self.cadence = cadence;
+        self.interval = interval;
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
         alarm.succeed(&self.alarm);
         self.alarm = alarm;
@@ -569,5 +596,3 @@ const LOOK_AGAIN: u32 = 60;
 /// In cadences.
 const GAP: u32 = 10;
 const SHORTEST_GAP: Duration = Duration::from_secs(5);
-/// For so many samples a channel's newest value stands in for one that is missing.
-const HOLD: u32 = 10;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use wheeltapper::acquisition::Name;
 use wheeltapper::advisory::{Library, MachineFacts};
 use wheeltapper::alarm::{Class, State, Transition};
@@ -18,6 +18,9 @@ struct Watched {
     machine: Machine,
     names: Vec<Name>,
     rows: u64,
+    /// The stamp of the newest row, in seconds, and how far apart two of them are.
+    second: i64,
+    step: i64,
     transitions: Vec<Transition>,
     faults: usize,
     alarm_rows: usize,
@@ -33,6 +36,8 @@ impl Watched {
             machine: Machine::learning(name("m"), profile),
             names: (0..CHANNELS).map(|channel| name(&format!("c{channel}"))).collect(),
             rows: 0,
+            second: 1_795_538_400,
+            step: 1,
             transitions: Vec::new(),
             faults: 0,
             alarm_rows: 0,
@@ -49,7 +54,8 @@ impl Watched {
             let mut values: Vec<f64> =
                 (0..CHANNELS).map(|channel| 50.0 + 10.0 * channel as f64 + wobble(t, channel as u64)).collect();
             spoil(&mut values);
-            let time = Timestamp::from_second(1_795_538_400).unwrap() + SignedDuration::from_secs(t as i64);
+            let time = Timestamp::from_second(self.second).unwrap();
+            self.second += self.step;
             let now = Now { utc: time, steady: Duration::from_secs(t) };
             let observation = self.machine.observe(&self.names, Sample { time, values: &values }, now);
             self.faults += usize::from(observation.fault == Some(Fault::Frozen));
@@ -99,6 +105,48 @@ fn a_machine_that_stands_still_with_most_of_its_channels_is_no_dead_sensor() {
     watched.show(100, |values| values.fill(0.0));
     assert!(watched.told().contains(&(Class::Condition, State::Unacknowledged)), "{:?}", watched.told());
     assert_eq!(watched.faults, 0);
+}
+
+#[test]
+fn samples_at_another_pace_are_told_of_and_the_machine_is_not_blamed() {
+    let mut watched = Watched::sound();
+    watched.step = 10;
+    watched.show(100, |_| ());
+    assert_eq!(watched.told(), [(Class::DataQuality, State::Unacknowledged)]);
+    let reason = watched.transitions[0].reason.clone().unwrap();
+    assert!(reason.starts_with("samples come every 10s and came every 1s"), "{reason}");
+    watched.step = 1;
+    watched.show(100, |_| ());
+    assert_eq!(watched.told()[1..], [(Class::DataQuality, State::ReturnedUnacknowledged)]);
+    assert_eq!(watched.alarm_rows, 0);
+}
+
+#[test]
+fn times_that_go_backwards_again_and_again_are_told_of_and_once_is_nothing() {
+    let mut watched = Watched::sound();
+    watched.second -= 3600;
+    watched.show(100, |_| ());
+    assert_eq!(watched.told(), []);
+    for _ in 0..5 {
+        watched.second -= 5;
+        watched.show(4, |_| ());
+    }
+    assert_eq!(watched.told(), [(Class::DataQuality, State::Unacknowledged)]);
+    let reason = watched.transitions[0].reason.clone().unwrap();
+    assert!(reason.contains("go backwards"), "{reason}");
+    watched.show(200, |_| ());
+    assert_eq!(watched.told()[1..], [(Class::DataQuality, State::ReturnedUnacknowledged)]);
+    assert_eq!(watched.alarm_rows, 0);
+}
+
+#[test]
+fn a_channel_in_another_unit_is_told_of_as_a_sensor() {
+    let mut watched = Watched::sound();
+    watched.show(100, |values| values[1] = values[1] * 1.8 + 32.0);
+    assert_eq!(watched.told(), [(Class::DataQuality, State::Unacknowledged)]);
+    let reason = watched.transitions[0].reason.clone().unwrap();
+    assert!(reason.starts_with("c1 makes sense only in another unit"), "{reason}");
+    assert_eq!(watched.alarm_rows, 0);
 }
 
 /// Something between −1 and 1 that does not repeat soon.

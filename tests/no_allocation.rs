@@ -5,8 +5,13 @@ mod support {
     pub mod plant;
 }
 
+use std::time::Duration;
+
+use wheeltapper::acquisition::Name;
 use wheeltapper::alarm::Class;
+use wheeltapper::detection::{ChannelProfile, Role};
 use wheeltapper::machine::{Announcement, Profile};
+use wheeltapper::manipulation::Limits;
 use wheeltapper::models::EngineKind;
 use wheeltapper::plant::Plant;
 
@@ -67,6 +72,25 @@ fn a_machine_with_a_network_on_the_ring_is_scored_without_an_allocation() {
     let profile = hydraulic_rig();
     assert_eq!(profile.model.as_ref().map(|model| model.engine()), Some(EngineKind::Ring));
     let mut machine = Watched::new(Telemetry::of_rig(), profile);
+    for _ in 0..SAMPLES {
+        let shown = machine.telemetry.next();
+        assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 });
+    }
+}
+
+#[test]
+fn slow_channels_cost_no_allocation() {
+    let telemetry = Telemetry::made_up(8);
+    let role = Role::Slow { time_constant: Duration::from_secs(60) };
+    let slow = |name: &String| ChannelProfile {
+        name: Name::parse(name).expect("a name"),
+        unit: None,
+        limits: Limits::default(),
+        role,
+        drift: 0.0,
+    };
+    let channels = telemetry.names.iter().map(slow).collect();
+    let mut machine = Watched::new(telemetry, Profile { channels, ..universal() });
     for _ in 0..SAMPLES {
         let shown = machine.telemetry.next();
         assert_eq!(machine.send_json(&shown), Sent { scores: 1, allocations: 0 });

@@ -3,6 +3,7 @@
 use std::hint::black_box;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tempfile::TempDir;
@@ -12,7 +13,9 @@ use wheeltapper::advisory::{Library, MachineFacts};
 use wheeltapper::alarm::{Alarm, AlarmSettings};
 use wheeltapper::assessment::diagnose;
 use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, Circumstances, Contribution, Detector, Direction, Role};
+use wheeltapper::detection::{
+    Calibration, ChannelProfile, Circumstances, Contribution, Detector, Direction, LoadCycle, Rhythm, Role,
+};
 use wheeltapper::machine::{Announcement, ModelIdentity, Profile, Told};
 use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits, Scaling};
 use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
@@ -78,7 +81,8 @@ pub fn charts(channels: usize) -> Stage {
     let profile = |name| ChannelProfile { name, unit: None, limits: Limits::default(), role: Role::Scored, drift: 0.0 };
     let profiles: Vec<ChannelProfile> = named(&telemetry).map(profile).collect();
     let rows: Vec<Vec<f64>> = (0..CALIBRATION).map(|_| telemetry.next().row).collect();
-    let mut detector = Detector::new(Calibration::fit(&rows, &profiles, None).expect("they vary"), None);
+    let rhythm = Rhythm { cadence: Duration::from_secs(1), cycle: LoadCycle::Unknown };
+    let mut detector = Detector::new(Calibration::fit(&rows, &profiles, rhythm, None).expect("they vary"), None);
     let mut at = 0;
     Stage::alone(move || {
         at = (at + 1) % rows.len();

@@ -137,7 +137,7 @@ const LONGEST_PLAIN: usize = 180;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::detection::{Calibration, ChannelProfile};
+    use crate::detection::{Calibration, ChannelProfile, LoadCycle, Rhythm};
 
     fn fitted() -> Fitted {
         let rows: Vec<Vec<f64>> =
@@ -149,11 +149,13 @@ mod tests {
             role: Default::default(),
             drift: 0.0,
         });
+        let rhythm = Rhythm { cadence: std::time::Duration::from_secs(1), cycle: LoadCycle::Unknown };
         Fitted {
             fingerprint: "f".to_owned(),
-            cadence: std::time::Duration::from_secs(1),
+            cadence: rhythm.cadence,
+            interval: rhythm.cadence,
             learned: None,
-            calibration: Calibration::fit(&rows, &channels, None).unwrap(),
+            calibration: Calibration::fit(&rows, &channels, rhythm, None).unwrap(),
         }
     }
 

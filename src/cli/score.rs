@@ -14,7 +14,7 @@ use crate::acquisition::Name;
 use crate::advisory::{MachineFacts, Recommendation};
 use crate::detection::{Contribution, CycleReport, Drift, DriftedChannel, Part, PartReport};
 use crate::gateway::StockedKind;
-use crate::machine::{Announcement, CalibrationLength, Doubt, Fitted, Observation, Profile};
+use crate::machine::{Announcement, CalibrationLength, Doubt, Fitted, Observation, OperatingPoint, Profile};
 use crate::models::{Model, TurnedDown};
 use crate::publication::{DoubtPayload, show_stamp};
 use crate::recording::{Recording, Row};
@@ -32,6 +32,9 @@ pub(super) struct Score {
     /// How much of the start is known to be sound: rows, or a duration in the time of the recording
     #[arg(long, value_name = "ROWS|DURATION", default_value = "400", allow_hyphen_values = true, value_parser = calibration_length)]
     calibrate: CalibrationLength,
+    /// Where the limit lies: balanced, or quiet, which alarms later and far more rarely for nothing
+    #[arg(long, default_value = "balanced", value_parser = operating_point)]
+    profile: OperatingPoint,
     #[command(flatten)]
     read: ReadArgs,
     /// Where the scores go; without it and without --json to standard output
@@ -93,12 +96,13 @@ impl Score {
         let shelves = Shelves::shipped(self.models.clone(), self.allow_unsigned);
         let library = shelves.library()?;
         let facts = MachineFacts::new(Name::from_recording("recording"));
-        let universal = Profile::universal(library.clone(), facts, self.calibrate);
+        let universal =
+            Profile { operating_point: self.profile, ..Profile::universal(library.clone(), facts, self.calibrate) };
         let Some(name) = &self.kind else { return Ok(universal) };
         let name = Name::parse(name).map_err(|error| Failure::usage(format_args!("--kind {name:?}: {error}")))?;
         let StockedKind { kind, channels, model, symptoms } = shelves.kind(&name, &library)?;
-        let running = kind.running();
-        Ok(Profile { channels, model, symptoms, cadence: Some(kind.cadence), running, ..universal })
+        let (running, cycle) = (kind.running(), kind.cycle().unwrap_or_default());
+        Ok(Profile { channels, model, symptoms, cadence: Some(kind.cadence), running, cycle, ..universal })
     }
 
     fn rows_writer(&self, recording: &Recording) -> Result<Option<csv::Writer<Box<dyn Write>>>, Failure> {
@@ -352,6 +356,14 @@ fn doubt(feed: &Feed, recording: &Recording) -> Option<DoubtPayload> {
     let doubt = feed.machine().baseline(Timestamp::UNIX_EPOCH)?.baseline.doubt?;
     let times = doubt.times.filter(|_| recording.columns().time.is_some());
     Some(DoubtPayload::new(&Doubt { times, ..doubt }))
+}
+
+fn operating_point(text: &str) -> Result<OperatingPoint, String> {
+    match text {
+        "balanced" => Ok(OperatingPoint::Balanced),
+        "quiet" => Ok(OperatingPoint::Quiet),
+        _ => Err(format!("{text:?} is neither balanced nor quiet")),
+    }
 }
 
 /// Long work shows how far it is, on a terminal only.

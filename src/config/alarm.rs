@@ -5,7 +5,7 @@ use serde::{Deserialize, Deserializer, de};
 
 use crate::acquisition::Name;
 use crate::alarm::{MaintenanceWindow, RunningRule};
-use crate::machine::Delays;
+use crate::machine::{Delays, OperatingPoint};
 use crate::notation::{duration, some_duration};
 
 /// The table `[alarm]`.
@@ -21,6 +21,8 @@ pub(super) struct AlarmKeys {
     #[serde(default)]
     latch: bool,
     pub false_alarms_per_day: Option<f64>,
+    #[serde(default)]
+    pub profile: OperatingPoint,
 }
 
 /// `running = { channel = "speed", above = 100.0, starting = "30s" }`, of a machine or its kind.
@@ -50,7 +52,7 @@ pub(super) struct MaintenanceTable {
 impl AlarmKeys {
     /// The delays, or which key is wrong and why.
     pub fn delays(self) -> Result<Delays, (&'static str, String)> {
-        let Self { raise_after, raise_within, clear_after, latch, false_alarms_per_day } = self;
+        let Self { raise_after, raise_within, clear_after, latch, false_alarms_per_day, .. } = self;
         if false_alarms_per_day.is_some_and(|alarms| !(0.001..=1000.0).contains(&alarms)) {
             return Err(("false_alarms_per_day", "is no number of 0.001 to 1000; 0.2 is one in five days".to_owned()));
         }

@@ -8,10 +8,12 @@ use serde::{Deserialize, Deserializer, de};
 
 use super::Place;
 use super::alarm::{AlarmKeys, LONGEST_DELAY, MaintenanceTable, RunningKeys};
+use super::cycle::{some_cycle, too_short, wrong_cycle};
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
 use crate::alarm::{MaintenanceWindow, RunningRule};
-use crate::machine::{CalibrationLength, Delays, MOST_CALIBRATION_ROWS};
+use crate::detection::LoadCycle;
+use crate::machine::{CalibrationLength, Delays, MOST_CALIBRATION_ROWS, OperatingPoint};
 use crate::notation::{Key, TomlError, parse_duration, parse_size, read_toml, sha256_hex, some_duration};
 use crate::plant::Input;
 
@@ -31,6 +33,7 @@ pub struct Config {
     pub machine_defaults: MachineKeys,
     pub machines: Vec<(Name, MachineKeys)>,
     pub delays: Delays,
+    pub operating_point: OperatingPoint,
     pub false_alarms_per_day: Option<f64>,
     pub maintenance: Arc<[MaintenanceWindow]>,
     pub score_every: Duration,
@@ -84,6 +87,11 @@ pub struct MachineKeys {
     /// How its telemetry tells whether it runs.
     #[serde(default, deserialize_with = "some_rule")]
     pub running: Option<RunningRule>,
+    /// Whether it goes through a load cycle, and how long one lasts; left out: the calibration's rows tell.
+    #[serde(default, deserialize_with = "some_cycle")]
+    pub cycle: Option<LoadCycle>,
+    /// Instead of `alarm.profile`.
+    pub alarm_profile: Option<OperatingPoint>,
     /// How the machine is locked out before somebody opens it; steps that need it are shown only where it is known.
     pub lockout: Option<LockoutFacts>,
     /// Part numbers by the playbooks' part ids.
@@ -116,9 +124,39 @@ impl Config {
             lateness: own.lateness.or(defaults.lateness),
             kind: own.kind.or_else(|| defaults.kind.clone()),
             running: own.running.or_else(|| defaults.running.clone()),
+            cycle: own.cycle.or(defaults.cycle),
+            alarm_profile: own.alarm_profile.or(defaults.alarm_profile),
             lockout: own.lockout.or_else(|| defaults.lockout.clone()),
             parts: if own.parts.is_empty() { defaults.parts.clone() } else { own.parts },
         }
+    }
+}
+
+impl Config {
+    /// Looks at what several tables say of one machine.
+    fn check_together(&self) -> Result<(), TomlError> {
+        let tables =
+            self.machines.iter().enumerate().map(|(index, (name, _))| (("machine", index), self.machine(name)));
+        for (table, keys) in tables.chain([(("machine_defaults", 0), self.machine_defaults.clone())]) {
+            let cadence = keys.cadence.unwrap_or(Duration::from_secs(1));
+            let point = keys.alarm_profile.unwrap_or(self.operating_point);
+            let alarms = self.false_alarms_per_day;
+            if let Some(what) = alarms.and_then(|alarms| point.contradicted_by(alarms, cadence)) {
+                let key = match keys.alarm_profile {
+                    Some(_) => Key { table, name: "alarm_profile" },
+                    None => Key { table: ("alarm", 0), name: "profile" },
+                };
+                return Err(self.source.wrong(key, &what));
+            }
+            let Some(cycle) = keys.cycle else { continue };
+            // A kind may know its cadence better.
+            let known = keys.cadence.is_some() || keys.kind.is_none();
+            let wrong = wrong_cycle(cycle, cadence).or_else(|| too_short(keys.calibration_length(), cycle, cadence));
+            if let Some(what) = wrong.filter(|_| known) {
+                return Err(self.source.wrong(Key { table, name: "cycle" }, &what));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -220,6 +258,9 @@ struct MachineTable {
     kind: Option<Name>,
     #[serde(default, deserialize_with = "some_rule")]
     running: Option<RunningRule>,
+    #[serde(default, deserialize_with = "some_cycle")]
+    cycle: Option<LoadCycle>,
+    alarm_profile: Option<OperatingPoint>,
     lockout: Option<LockoutFacts>,
     #[serde(default)]
     parts: BTreeMap<String, String>,
@@ -261,7 +302,7 @@ impl File {
             return Err(source.wrong(top("max_machines"), &what));
         }
         check_delays(&self.machine_defaults, ("machine_defaults", 0), source)?;
-        let false_alarms_per_day = self.alarm.false_alarms_per_day;
+        let (false_alarms_per_day, operating_point) = (self.alarm.false_alarms_per_day, self.alarm.profile);
         let delays = self.alarm.delays();
         let delays = delays.map_err(|(name, what)| source.wrong(Key { table: ("alarm", 0), name }, &what))?;
         let maintenance = self.maintenance.into_iter().enumerate().map(|(index, table)| {
@@ -279,13 +320,25 @@ impl File {
                 let what = format!("{} is listed twice", machine.name);
                 return Err(source.wrong(Key { table, name: "name" }, &what));
             }
-            let MachineTable { name, cadence, calibrate, lateness, kind, running, lockout, parts } = machine;
-            let keys = MachineKeys { cadence, calibrate, lateness, kind, running, lockout, parts };
+            let MachineTable {
+                name,
+                cadence,
+                calibrate,
+                lateness,
+                kind,
+                running,
+                cycle,
+                alarm_profile,
+                lockout,
+                parts,
+            } = machine;
+            let keys =
+                MachineKeys { cadence, calibrate, lateness, kind, running, cycle, alarm_profile, lockout, parts };
             check_delays(&keys, table, source)?;
             machines.push((name, keys));
         }
         let share = |folder: &str| PathBuf::from("/usr/share/wheeltapper").join(folder);
-        Ok(Config {
+        let config = Config {
             gateway: self.gateway,
             prefix,
             state_dir: self.state_dir.unwrap_or_else(|| "/var/lib/wheeltapper".into()),
@@ -299,12 +352,15 @@ impl File {
             machine_defaults: self.machine_defaults,
             machines,
             delays,
+            operating_point,
             false_alarms_per_day,
             maintenance,
             score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
             sha256: sha256_hex(source.text.as_bytes()),
             source: source.clone(),
-        })
+        };
+        config.check_together()?;
+        Ok(config)
     }
 }
 
@@ -504,6 +560,20 @@ mod tests {
                 "[[maintenance]]\nfrom = \"2026-12-24T18:00:00Z\"\nuntil = \"2026-12-24T12:00:00Z\"\n[[input]]",
                 "line 6, column 1: until: is not later",
             ),
+            (
+                "[[input]]",
+                "[alarm]\nprofile = \"quiet\"\nfalse_alarms_per_day = 100.0\n[[input]]",
+                "line 5, column 1: profile: quiet contradicts",
+            ),
+            (
+                "[[input]]",
+                "[alarm]\nfalse_alarms_per_day = 100.0\n[[machine]]\nname = \"p\"\nalarm_profile = \"quiet\"\n[[input]]",
+                "line 8, column 1: alarm_profile: quiet contradicts",
+            ),
+            ("[[input]]", "[alarm]\nprofile = \"loud\"\n[[input]]", "unknown variant `loud`"),
+            ("[[input]]", "[machine_defaults]\ncycle = \"120s\"\n[[input]]", "line 5, column 1: cycle: lasts 2m, and"),
+            ("[[input]]", "[machine_defaults]\ncycle = \"2s\"\n[[input]]", "expected 8s to 25m"),
+            ("[[input]]", "[machine_defaults]\ncycle = true\n[[input]]", "say how long it lasts"),
             ("[[input]]", "[machine_defaults]\ncalibrate = 3\n[[input]]", "expected 50 to"),
             ("[[input]]", "[machine_defaults]\ncalibrate = true\n[[input]]", "a number of samples"),
         ] {

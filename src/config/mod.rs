@@ -4,6 +4,7 @@
 //! Nothing here opens a file that a configuration names; that is for those who use it.
 
 mod alarm;
+mod cycle;
 mod gateway;
 mod kind;
 mod place;

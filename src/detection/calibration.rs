@@ -1,14 +1,16 @@
 use std::ops::Range;
+use std::time::Duration;
 
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::baseline::Baseline;
 use super::charts::FittedCharts;
 use super::doubt::OutlyingStretch;
 use super::drift::FittedDrift;
 use super::mewma::FittedMewma;
 use super::outlying::outlying_stretch;
-use super::period::period_of;
+use super::period::{self, Period, period_of};
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
@@ -25,14 +27,33 @@ pub struct ChannelProfile {
 }
 
 /// What a channel is used for.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
     /// Judged.
     #[default]
     Scored,
     /// Seen by the network, not judged.
     Context,
+    /// Judged by how it moves within a time, not by where it has come to: a temperature that creeps for hours after a start.
+    Slow { time_constant: Duration },
+}
+
+/// What a machine's rows mean in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// The time between two samples.
+    pub cadence: Duration,
+    pub cycle: LoadCycle,
+}
+
+/// Whether a machine goes through the same cycle again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadCycle {
+    /// The rows of the calibration tell.
+    #[default]
+    Unknown,
+    Never,
+    Lasts(Duration),
 }
 
 /// What a machine's own rows say about it, in closed form: everything that its detector needs.
@@ -62,6 +83,8 @@ pub(super) struct CalibratedChannel {
     pub drift: f64,
     pub plausibility: Plausibility,
     pub part: Part,
+    /// Of a slow channel: the weight of the newest reading in the baseline that is taken from it first.
+    pub baseline: Option<f64>,
 }
 
 /// What a channel does in the score.
@@ -69,6 +92,8 @@ pub(super) struct CalibratedChannel {
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     Scored,
+    /// Scored by how it moves, not by where it has come to.
+    Slow,
     Context,
     /// Left out: it never changed while calibrating.
     Constant,
@@ -105,16 +130,17 @@ impl Calibration {
     pub fn fit(
         rows: &[Vec<f64>],
         channels: &[ChannelProfile],
+        rhythm: Rhythm,
         network: Option<(&mut dyn Denoiser, &Contract)>,
     ) -> Result<Self, CalibrationError> {
         let mut believed = believed(rows, channels);
-        if let Some(outlying) = outlying(&believed, channels) {
-            believed.drain(outlying);
+        let outlying = outlying(&believed, channels, rhythm);
+        if let Some(outlying) = outlying.as_ref().filter(|outlying| outlying.left_out) {
+            believed.drain(outlying.rows.clone());
         }
         let rows = believed.as_slice();
-        let channels: Vec<CalibratedChannel> =
-            channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
-        let scored: Vec<usize> = places_of(&channels, Part::Scored);
+        let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
+        let scored: Vec<usize> = scored_places(&channels);
         if scored.is_empty() {
             let silent = channels.iter().all(|channel| channel.part == Part::Scarce);
             let (rows, channels) = (rows.len(), channels.len());
@@ -123,15 +149,13 @@ impl Calibration {
                 false => CalibrationError::NothingVaries { rows, channels },
             });
         }
-        let (standardised, drift) = standardised(rows, &channels, &scored);
-        let charts = FittedCharts::fit(&standardised, &drift, network.is_none())
+        let (standardised, drift) = standardised(&judged, &channels, &scored);
+        let charts = FittedCharts::fit(&standardised, &drift, rhythm.period(network.is_some()))
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
             None => None,
         };
-        let names: Vec<&Name> = scored.iter().map(|&place| &channels[place].name).collect();
-        let outlying = OutlyingStretch::find(&standardised, &names);
         let drift = FittedDrift::fit(&standardised);
         Ok(Self { channels, rows: rows.len(), charts, network, drift, outlying })
     }
@@ -159,11 +183,17 @@ impl Calibration {
 
     /// Whether all of its pieces fit together, as they must when it was read from a file.
     pub fn is_whole(&self) -> bool {
-        let scored = places_of(&self.channels, Part::Scored).len();
-        let finite = |channel: &CalibratedChannel| channel.mean.is_finite() && channel.deviation.is_finite();
+        let scored = scored_places(&self.channels).len();
+        let finite = |channel: &CalibratedChannel| {
+            let weighs = channel.baseline.is_none_or(|weight| weight > 0.0 && weight <= 1.0);
+            channel.mean.is_finite() && channel.deviation.is_finite() && weighs
+        };
         self.charts.is_whole(scored)
             && self.drift.is_whole(scored)
-            && self.outlying.as_ref().is_none_or(|it| it.rows.start < it.rows.end && it.rows.end <= self.rows)
+            && self.outlying.as_ref().is_none_or(|it| {
+                let rows = self.rows + if it.left_out { it.rows.len() } else { 0 };
+                it.rows.start < it.rows.end && it.rows.end <= rows
+            })
             && self.channels.iter().all(finite)
             && self.network.as_ref().is_none_or(|network| {
                 let width = network.places.len();
@@ -189,10 +219,48 @@ impl CalibratedChannel {
     }
 }
 
-/// The places of the channels with a part, in the order of their names: sums do not depend on the order in which a
+impl Rhythm {
+    /// The shortest and the longest cycle that a machine can be judged by.
+    pub fn bounds(cadence: Duration) -> (Duration, Duration) {
+        (cadence * period::SHORTEST as u32, cadence * period::LONGEST as u32)
+    }
+
+    /// How long a calibration must last for a cycle.
+    pub fn shortest_calibration(cycle: Duration) -> Duration {
+        cycle * period::FEWEST_CYCLES as u32
+    }
+
+    /// A kind's network knows the cycle already: beside one, none is looked for.
+    fn period(&self, network: bool) -> Period {
+        match self.cycle {
+            LoadCycle::Unknown if !network => Period::Unknown,
+            LoadCycle::Unknown | LoadCycle::Never => Period::Never,
+            LoadCycle::Lasts(length) => {
+                let rows = (length.as_secs_f64() / self.cadence.as_secs_f64().max(1e-6)).round();
+                Period::Rows(rows.clamp(period::SHORTEST as f64, period::LONGEST as f64) as usize)
+            }
+        }
+    }
+}
+
+impl Role {
+    /// Of the newest reading in the baseline of a slow channel.
+    fn weight(self, cadence: Duration) -> Option<f64> {
+        match self {
+            Self::Slow { time_constant } => {
+                let rows = time_constant.as_secs_f64() / cadence.as_secs_f64().max(1e-6);
+                Some((1.0 - (-1.0 / rows.max(1e-6)).exp()).clamp(1e-9, 1.0))
+            }
+            Self::Scored | Self::Context => None,
+        }
+    }
+}
+
+/// The places of the channels that are judged, in the order of their names: sums do not depend on the order in which a
 /// sender happens to write its channels, not even in the last bit.
-pub(super) fn places_of(channels: &[CalibratedChannel], part: Part) -> Vec<usize> {
-    let mut places: Vec<usize> = (0..channels.len()).filter(|&place| channels[place].part == part).collect();
+pub(super) fn scored_places(channels: &[CalibratedChannel]) -> Vec<usize> {
+    let judged = |place: &usize| matches!(channels[*place].part, Part::Scored | Part::Slow);
+    let mut places: Vec<usize> = (0..channels.len()).filter(judged).collect();
     places.sort_by(|&one, &other| channels[one].name.cmp(&channels[other].name));
     places
 }
@@ -242,14 +310,27 @@ fn believed(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Vec<Vec<f64>> {
     believed
 }
 
-/// Rows that look unlike all others, where there are such. In a machine with a load cycle they make up whole cycles, so that those
-/// before and after still follow one another.
-fn outlying(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Option<Range<usize>> {
-    let channels: Vec<CalibratedChannel> =
-        channels.iter().enumerate().map(|(place, profile)| calibrated(rows, place, profile)).collect();
-    let (rows, drift) = standardised(rows, &channels, &places_of(&channels, Part::Scored));
-    let found = outlying_stretch(&rows, &drift)?;
-    let Some(period) = period_of(&rows) else { return Some(found) };
+/// Rows that look unlike all others, where there are such. Those of a machine with a load cycle that are left out make up whole
+/// cycles, so that those before and after still follow one another.
+fn outlying(rows: &[Vec<f64>], channels: &[ChannelProfile], rhythm: Rhythm) -> Option<OutlyingStretch> {
+    let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
+    let scored = scored_places(&channels);
+    let names: Vec<&Name> = scored.iter().map(|&place| &channels[place].name).collect();
+    let (rows, drift) = standardised(&judged, &channels, &scored);
+    match outlying_stretch(&rows, &drift).and_then(|stretch| whole_cycles(stretch, &rows, rhythm)) {
+        Some(stretch) => Some(OutlyingStretch::left_out(stretch, &rows, &names)),
+        None => OutlyingStretch::find(&rows, &names),
+    }
+}
+
+/// The stretch with as many rows more as make it whole cycles, in a machine that has one.
+fn whole_cycles(found: Range<usize>, rows: &Array2<f64>, rhythm: Rhythm) -> Option<Range<usize>> {
+    let period = match rhythm.period(false) {
+        Period::Unknown => period_of(rows),
+        Period::Never => None,
+        Period::Rows(period) => Some(period),
+    };
+    let Some(period) = period else { return Some(found) };
     let length = found.len().next_multiple_of(period);
     let start = found.start.min(rows.nrows().checked_sub(length)?);
     Some(start..start + length)
@@ -274,12 +355,47 @@ fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usi
         .count()
 }
 
-fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> CalibratedChannel {
+/// What the rows say of each channel, and the rows as they are judged.
+fn channels_of(
+    rows: &[Vec<f64>],
+    channels: &[ChannelProfile],
+    cadence: Duration,
+) -> (Vec<CalibratedChannel>, Vec<Vec<f64>>) {
+    let judged = above_baselines(rows, channels, cadence);
+    let calibrated = |(place, profile): (usize, &ChannelProfile)| calibrated((rows, &judged), place, profile, cadence);
+    (channels.iter().enumerate().map(calibrated).collect(), judged)
+}
+
+/// The rows less the baselines of the slow channels.
+fn above_baselines(rows: &[Vec<f64>], channels: &[ChannelProfile], cadence: Duration) -> Vec<Vec<f64>> {
+    let mut rows = rows.to_vec();
+    for (place, channel) in channels.iter().enumerate() {
+        let Some(weight) = channel.role.weight(cadence) else { continue };
+        let mut baseline = Baseline::new(weight);
+        rows.iter_mut().for_each(|row| row[place] = baseline.observe(row[place]));
+    }
+    rows
+}
+
+/// Mean and standard deviation of a channel.
+fn moments(rows: &[Vec<f64>], place: usize) -> (f64, f64) {
+    let values = || rows.iter().map(move |row| row[place]).filter(|value| !value.is_nan());
+    let count = (values().count() as f64).max(1.0);
+    let mean = values().sum::<f64>() / count;
+    let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / count;
+    (mean, variance.sqrt())
+}
+
+/// From the rows as they are, and as they are judged.
+fn calibrated(
+    (rows, judged): (&[Vec<f64>], &[Vec<f64>]),
+    place: usize,
+    profile: &ChannelProfile,
+    cadence: Duration,
+) -> CalibratedChannel {
     let values = || rows.iter().map(move |row| row[place]).filter(|value| !value.is_nan());
     let count = values().count();
-    let mean = values().sum::<f64>() / (count as f64).max(1.0);
-    let variance = values().map(|value| (value - mean).powi(2)).sum::<f64>() / (count as f64).max(1.0);
-    let deviation = variance.sqrt();
+    let (mean, deviation) = moments(rows, place);
     let part = if 2 * count < rows.len() || count == 0 {
         Part::Scarce
     } else if deviation <= mean.abs() * f64::EPSILON * 16.0 {
@@ -290,9 +406,12 @@ fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> Cali
         match profile.role {
             Role::Scored => Part::Scored,
             Role::Context => Part::Context,
+            Role::Slow { .. } => Part::Slow,
         }
     };
     let plausibility = Plausibility::of(profile.limits, values());
+    let baseline = profile.role.weight(cadence);
+    let (mean, deviation) = if baseline.is_some() { moments(judged, place) } else { (mean, deviation) };
     CalibratedChannel {
         name: profile.name.clone(),
         unit: profile.unit.clone(),
@@ -301,6 +420,7 @@ fn calibrated(rows: &[Vec<f64>], place: usize, profile: &ChannelProfile) -> Cali
         drift: profile.drift,
         plausibility,
         part,
+        baseline,
     }
 }
 
@@ -329,7 +449,7 @@ fn calibrated_network(
     let floors = contract.channels.iter().map(|channel| channel.floor);
     let scaling = Scaling::robust(sorted.iter().map(Vec::as_slice).zip(floors), contract.clip);
 
-    let scored = places_of(channels, Part::Scored);
+    let scored = scored_places(channels);
     let mut residuals = Residuals::new(places.clone(), &scored);
     let mut seen = Vec::new();
     for row in rows {

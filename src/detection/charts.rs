@@ -1,9 +1,11 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::attribution::Attribution;
 use super::cycle::{Cycle, CycleMemory, FittedCycle};
 use super::distance::upper_quantile;
 use super::mewma::{FittedMewma, Mewma};
+use super::period::Period;
 use super::scatter::{FittedScatter, Scatter, ScatterMemory};
 use crate::manipulation::quantile;
 
@@ -93,20 +95,19 @@ impl Charts {
         [score(level), score(scatter), cycle.map_or(0.0, score)]
     }
 
-    /// Each channel's share of the newest score into `shares`. They sum to 1, or are all 0.
-    pub fn write_shares(&self, shares: &mut [f64], scratch: &mut [f64]) {
+    /// Whose doing the newest distance is; `factor` is what it counts for.
+    pub fn attribution(&self, channels: usize, factor: f64) -> Attribution<'_> {
         let Parts { level, scatter, cycle } = self.newest;
-        let total = (level + scatter + cycle.unwrap_or(0.0)).max(f64::MIN_POSITIVE);
-        shares.iter_mut().zip(self.level.shares()).for_each(|(target, share)| *target = level / total * share);
+        let mut attribution = Attribution::new(channels);
+        attribution.add(self.level.reconstruction(1.0));
         if let Some(chart) = &self.scatter {
-            shares.iter_mut().zip(chart.shares()).for_each(|(target, share)| *target += scatter / total * share);
+            attribution.add(chart.reconstruction(self.scatter_weight));
         }
-        if let (Some(chart), Some(cycle)) = (&self.cycle, cycle) {
-            chart.write_shares(scratch);
-            shares.iter_mut().zip(scratch).for_each(|(target, share)| *target += cycle / total * *share);
+        if let (Some(chart), Some(_)) = (&self.cycle, cycle) {
+            attribution.add(chart.reconstruction(1.0));
         }
-        // The parts of a single channel may add up to a last bit more than the whole.
-        shares.iter_mut().for_each(|share| *share = share.min(1.0));
+        attribution.weigh(factor / (level + scatter + cycle.unwrap_or(0.0)).max(f64::MIN_POSITIVE));
+        attribution
     }
 
     /// Each channel's smoothed deviation from where a sound machine keeps it, standardised.
@@ -141,12 +142,10 @@ impl Charts {
 impl FittedCharts {
     /// Fits all charts to `rows`, standardised, `[time, channel]`, in closed form. `drift` is how far each channel's level
     /// strays from one sound day to the next, as a standard deviation. `None` if the rows do not vary enough.
-    ///
-    /// `cyclic`: a cycle is looked for; a kind's network knows it already.
-    pub fn fit(rows: &Array2<f64>, drift: &[f64], cyclic: bool) -> Option<Self> {
+    pub fn fit(rows: &Array2<f64>, drift: &[f64], period: Period) -> Option<Self> {
         let (level, by_level) = FittedMewma::fit(rows, drift)?;
         let scatter = FittedScatter::fit(rows);
-        let cycle = if cyclic { FittedCycle::fit(rows) } else { None };
+        let cycle = FittedCycle::fit(rows, period);
         let scatter_weight = SCATTER_WEIGHT / (1.0 + FEW_LOOKS * SCATTER_MEMORY / rows.nrows() as f64);
         let mut parts: Vec<Parts> = by_level.iter().map(|&level| Parts { level, ..Parts::default() }).collect();
         if let Some((_, by_scatter)) = &scatter {

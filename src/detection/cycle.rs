@@ -3,9 +3,10 @@ use std::ops::Range;
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::{FittedMewma, Mewma};
-use super::period::period_of;
+use super::period::{FEWEST_CYCLES, Period, period_of};
 use super::phase::{FittedPhases, PhaseMemory, PhaseTracker};
 
 /// A chart of a machine that goes through the same cycle again and again: what is usual depends on the phase.
@@ -144,13 +145,14 @@ impl Cycle {
         self.newest = memory.newest;
     }
 
-    /// Each channel's share of T² into `shares`. They sum to 1, or are all 0.
-    pub fn write_shares(&self, shares: &mut [f64]) {
+    /// Tells whose doing the newest T² is; `weight` is what it counts for.
+    pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
         match &self.chart {
-            Chart::Residual(chart) => {
-                shares.iter_mut().zip(chart.shares()).for_each(|(target, share)| *target = share);
+            Chart::Residual(chart) => chart.reconstruction(weight),
+            Chart::Segments(Segments { fitted, distance, .. }) => {
+                let layout = Layout { figures: FIGURES, channels: Some(&fitted.channels) };
+                distance.reconstruction(layout, weight)
             }
-            Chart::Segments(segments) => segments.write_shares(shares),
         }
     }
 }
@@ -158,9 +160,17 @@ impl Cycle {
 impl FittedCycle {
     /// Fits to `rows`, standardised, `[time, channel]`, and tells what it makes of each of them; `None` for a machine without
     /// a cycle that its rows tell of.
-    pub fn fit(rows: &Array2<f64>) -> Option<(Self, Vec<Option<f64>>)> {
-        let period = period_of(rows)?;
-        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= LEAST_EXPLAINED)?;
+    pub fn fit(rows: &Array2<f64>, period: Period) -> Option<(Self, Vec<Option<f64>>)> {
+        let (period, least_explained) = match period {
+            Period::Never => return None,
+            Period::Unknown => (period_of(rows)?, LEAST_EXPLAINED),
+            // Who knows the machine need not be convinced.
+            Period::Rows(period) => (period, 0.0),
+        };
+        if rows.nrows() < FEWEST_CYCLES * period {
+            return None;
+        }
+        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= least_explained)?;
         let mut tracker = PhaseTracker::new(phases.clone());
         let told: Vec<Option<usize>> = rows.rows().into_iter().map(|row| tracker.observe(row.as_slice()?)).collect();
         let begun = told.iter().position(Option::is_some)?;
@@ -286,20 +296,8 @@ impl Segments {
             && *segment < segments(self.fitted.period);
         if alike {
             self.state.clone_from(memory);
-            // The shares of the newest score go with it.
+            // What the newest score was due to goes with it.
             self.judge();
-        }
-    }
-
-    fn write_shares(&self, shares: &mut [f64]) {
-        shares.fill(0.0);
-        let width = self.fitted.channels.len();
-        for place in 0..self.state.features.len() {
-            shares[self.fitted.channels[place / FIGURES % width]] += self.distance.part(place);
-        }
-        let total: f64 = shares.iter().sum();
-        if total > 0.0 {
-            shares.iter_mut().for_each(|share| *share /= total);
         }
     }
 }

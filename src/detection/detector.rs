@@ -1,6 +1,7 @@
 use serde::{Deserialize, Serialize};
 
-use super::calibration::{CalibratedChannel, Calibration, Part, Residuals, places_of};
+use super::baseline::{Baseline, BaselineMemory};
+use super::calibration::{CalibratedChannel, Calibration, Residuals, scored_places};
 use super::charts::{Charts, ChartsMemory};
 use super::drift::{Drift, DriftMemory, DriftMonitor, DriftReport, Whereabouts};
 use super::limit::{LearningLimit, LimitMemory, LimitReport};
@@ -17,6 +18,8 @@ pub struct Detector {
     scored: Vec<usize>,
     /// The sample with readings left out that say more about their sensor than about the machine.
     values: Vec<f64>,
+    /// Of each slow channel, by its place in a sample.
+    baselines: Vec<Option<Baseline>>,
     /// Of the scored channels.
     standardised: Vec<f64>,
     charts: Charts,
@@ -26,11 +29,10 @@ pub struct Detector {
     grounds: Grounds,
     /// Whether the newest reading of a channel lay so far away that it wanted a second one to bear it out.
     doubted: Vec<bool>,
+    /// What the charts of the channels made of the newest sample.
+    by_channels: f64,
     /// What the network's chart made of the newest sample.
     by_network: f64,
-    /// Of the newest score, in the order of `scored`.
-    shares: Vec<f64>,
-    scratch: Vec<f64>,
 }
 
 struct Network {
@@ -45,6 +47,7 @@ struct Network {
 /// What a detector remembers of the past: with it, it goes on after a restart as if there had been none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorMemory {
+    baselines: Vec<Option<BaselineMemory>>,
     charts: ChartsMemory,
     limit: LimitMemory,
     network: Option<NetworkMemory>,
@@ -63,6 +66,8 @@ struct NetworkMemory {
 pub struct Circumstances {
     /// So much time went by since the sample before that a load cycle may be anywhere; a network starts anew then.
     pub gap: bool,
+    /// The machine stood since the sample before: slow channels have gone elsewhere.
+    pub stood: bool,
     pub stage: Stage,
 }
 
@@ -96,7 +101,7 @@ pub struct Judgement {
 impl Detector {
     /// A detector that has seen nothing yet. The denoiser must be the one that the calibration was fitted with.
     pub fn new(calibration: Calibration, denoiser: Option<Box<dyn Denoiser>>) -> Self {
-        let scored = places_of(&calibration.channels, Part::Scored);
+        let scored = scored_places(&calibration.channels);
         let grounds = Grounds { rows: calibration.rows, cycle: calibration.cycle() };
         let network = calibration.network.zip(denoiser).map(|(calibrated, mut denoiser)| {
             denoiser.reset();
@@ -111,16 +116,16 @@ impl Detector {
         Self {
             values: vec![f64::NAN; calibration.channels.len()],
             doubted: vec![false; calibration.channels.len()],
+            baselines: calibration.channels.iter().map(|channel| channel.baseline.map(Baseline::new)).collect(),
             channels: calibration.channels,
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
             charts: Charts::new(calibration.charts),
             network,
             drift: DriftMonitor::new(calibration.drift, calibration.rows),
             grounds,
+            by_channels: 0.0,
             by_network: 0.0,
             standardised: vec![0.0; scored.len()],
-            scratch: vec![0.0; scored.len()],
-            shares: vec![0.0; scored.len()],
             scored,
         }
     }
@@ -137,9 +142,18 @@ impl Detector {
         self
     }
 
+    /// Lets its limit lie so many times as far from what is usual.
+    pub fn with_margin(mut self, margin: f64) -> Self {
+        self.limit.stand_off(margin);
+        self
+    }
+
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
     pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
-        let Circumstances { gap, stage } = circumstances;
+        let Circumstances { gap, stood, stage } = circumstances;
+        if stood {
+            self.baselines.iter_mut().flatten().for_each(Baseline::reset);
+        }
         if let Some(network) = self.network.as_mut().filter(|_| gap) {
             network.denoiser.reset();
         }
@@ -150,7 +164,8 @@ impl Detector {
             let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
             fault = fault.or(doubt);
             // One wild reading alone would fill the charts for half a minute and pass for a fault of the machine.
-            let wild = ((value - channel.mean) / channel.scale()).abs() > WILD;
+            let judged = self.baselines[place].as_ref().map_or(value, |baseline| baseline.left_of(value));
+            let wild = ((judged - channel.mean) / channel.scale()).abs() > WILD;
             let borne_out = self.doubted[place];
             self.doubted[place] = wild;
             self.values[place] = if doubt.is_some() || (wild && !borne_out) { f64::NAN } else { value };
@@ -188,6 +203,7 @@ impl Detector {
 
     pub fn memory(&self) -> DetectorMemory {
         DetectorMemory {
+            baselines: self.baselines.iter().map(|baseline| baseline.as_ref().map(Baseline::memory)).collect(),
             charts: self.charts.memory(),
             limit: self.limit.memory(),
             network: self.network.as_ref().map(|network| NetworkMemory {
@@ -201,6 +217,11 @@ impl Detector {
 
     /// Takes back what a detector with the same calibration remembered.
     pub fn recall(&mut self, memory: &DetectorMemory) {
+        for (baseline, memory) in self.baselines.iter_mut().zip(&memory.baselines) {
+            if let (Some(baseline), Some(memory)) = (baseline, memory) {
+                baseline.recall(*memory);
+            }
+        }
         self.charts.recall(&memory.charts);
         self.limit.recall(&memory.limit);
         self.drift.recall(&memory.drift);
@@ -242,26 +263,40 @@ impl Detector {
     /// The newest score's share of each channel of a sample; they sum to 1, or are all 0.
     pub fn write_shares(&self, shares: &mut [f64]) {
         shares.fill(0.0);
-        for (&place, &share) in self.scored.iter().zip(&self.shares) {
+        for (&place, share) in self.scored.iter().zip(self.shares()) {
             shares[place] = share;
         }
     }
 
     /// The newest score's contributions, largest first, as many as a message can carry.
     pub fn contributions(&self) -> Vec<Contribution> {
-        let mut order: Vec<usize> = (0..self.scored.len()).filter(|&index| self.shares[index] > 0.0).collect();
-        order.sort_by(|&one, &other| self.shares[other].total_cmp(&self.shares[one]));
+        let shares = self.shares();
+        let mut order: Vec<usize> = (0..self.scored.len()).filter(|&index| shares[index] > 0.0).collect();
+        order.sort_by(|&one, &other| shares[other].total_cmp(&shares[one]));
         order.truncate(MOST_CONTRIBUTIONS);
-        let total: f64 = order.iter().map(|&index| self.shares[index]).sum();
-        order.into_iter().map(|index| self.contribution(index, total)).collect()
+        let total: f64 = order.iter().map(|&index| shares[index]).sum();
+        order.into_iter().map(|index| self.contribution(index, shares[index] / total)).collect()
+    }
+
+    /// Of the newest score, in the order of `scored`.
+    fn shares(&self) -> Vec<f64> {
+        // Whoever has more to say has more to say about whose doing it is.
+        let mut attribution = self.charts.attribution(self.scored.len(), self.by_channels);
+        if let Some(network) = &self.network {
+            attribution.add(network.chart.reconstruction(1.0 / FLEET));
+        }
+        let mut shares = vec![0.0; self.scored.len()];
+        attribution.write_shares(&mut shares);
+        shares
     }
 
     fn distance(&mut self, gap: bool) -> Result<Option<f64>, InferenceError> {
         for (target, &place) in self.standardised.iter_mut().zip(&self.scored) {
-            *target = self.channels[place].standardised(self.values[place]);
+            let value = self.values[place];
+            let judged = self.baselines[place].as_mut().map_or(value, |baseline| baseline.observe(value));
+            *target = self.channels[place].standardised(judged);
         }
         let mut by_channels = self.charts.observe(&self.standardised, gap);
-        self.charts.write_shares(&mut self.shares, &mut self.scratch);
         let mut distance = by_channels;
         if let Some(network) = &mut self.network {
             let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
@@ -270,23 +305,22 @@ impl Detector {
             by_channels *= BESIDE_NETWORK;
             self.by_network = by_network;
             // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
-            // chart does not know the load cycle. The shares are those of whoever has more to say.
+            // chart does not know the load cycle.
             let part = network.unexplained / (1.0 + network.unexplained);
             let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
             distance = both.exp().max(by_channels);
-            let weight = by_channels / (by_channels + by_network).max(f64::MIN_POSITIVE);
-            for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
-                *target = weight * *target + (1.0 - weight) * share;
-            }
         }
+        self.by_channels = by_channels;
         let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
         Ok(seen.then_some(distance))
     }
 
-    fn contribution(&self, index: usize, total: f64) -> Contribution {
-        let channel = &self.channels[self.scored[index]];
+    fn contribution(&self, index: usize, share: f64) -> Contribution {
+        let place = self.scored[index];
+        let channel = &self.channels[place];
         let by_chart = self.charts.deviation(index) * channel.scale();
-        let value = channel.mean + by_chart;
+        let baseline = self.baselines[place].as_ref().map_or(0.0, Baseline::mean);
+        let value = baseline + channel.mean + by_chart;
         // The network knows the load cycle and with it what to expect, unless a level is so far from any sound day's that
         // following it explains nothing.
         let by_network = self.network.as_ref().and_then(|network| {
@@ -296,7 +330,7 @@ impl Detector {
         let deviation = by_network.filter(|_| by_chart.abs() < BEYOND * channel.scale()).unwrap_or(by_chart);
         Contribution {
             channel: channel.name.clone(),
-            share: self.shares[index] / total,
+            share,
             direction: if deviation > 0.0 {
                 Direction::High
             } else if deviation < 0.0 {

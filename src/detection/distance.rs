@@ -3,6 +3,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView1, Axis, s};
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{Layout, Reconstruction};
 use super::matrix::{MissingBlock, Precision};
 use crate::manipulation::quantile;
 
@@ -67,10 +68,10 @@ impl Distance {
         self.deviation[place]
     }
 
-    /// Each place's part of T²: what would be gained by putting that place alone right (reconstruction-based contribution,
-    /// Alcala and Qin, Automatica 45, 2009).
-    pub fn part(&self, place: usize) -> f64 {
-        self.product[place].powi(2) / self.fitted.precision.diagonal(place)
+    /// Tells whose doing the newest distance is; `weight` is what it counts for.
+    pub fn reconstruction<'d>(&'d self, layout: Layout<'d>, weight: f64) -> Reconstruction<'d> {
+        let Self { fitted, product, missing, .. } = self;
+        Reconstruction::new(&fitted.precision, product.view(), missing.places(), layout, weight / fitted.scale)
     }
 }
 

@@ -12,6 +12,8 @@ pub struct OutlyingStretch {
     pub rows: Range<usize>,
     /// Those that say so, the worst first.
     pub channels: Vec<OutlyingChannel>,
+    /// The calibration was fitted without these rows: there are too few of them for a regime that the machine goes through.
+    pub left_out: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -34,17 +36,30 @@ impl OutlyingStretch {
         let channels: Vec<Segments> = rows.columns().into_iter().map(Segments::of).collect();
         let apart = channels.iter().filter_map(Segments::apart);
         let Apart { segments, .. } = apart.max_by(|one, other| one.gap.total_cmp(&other.gap))?;
-        let mut found: Vec<OutlyingChannel> = channels
-            .iter()
-            .zip(names)
-            .map(|(channel, name)| OutlyingChannel { name: (*name).clone(), deviations: channel.deviations(&segments) })
-            .filter(|channel| channel.deviations.abs() >= WORTH_NAMING)
-            .collect();
-        found.sort_by(|one, other| other.deviations.abs().total_cmp(&one.deviations.abs()));
-        found.truncate(MOST_NAMED);
+        let deviations = channels.iter().map(|channel| channel.deviations(&segments));
         let rows = segments.start * rows.nrows() / SEGMENTS..segments.end * rows.nrows() / SEGMENTS;
-        Some(Self { rows, channels: found })
+        Some(Self { rows, channels: worth_naming(deviations, names), left_out: false })
     }
+
+    /// A stretch that the calibration is fitted without.
+    pub fn left_out(stretch: Range<usize>, rows: &Array2<f64>, names: &[&Name]) -> Self {
+        let deviations = rows.columns().into_iter().map(|column| {
+            let part = |range: Range<usize>| Segment::of(column.slice(s![range]));
+            let rest = part(0..stretch.start).and(&part(stretch.end..column.len()));
+            part(stretch.clone()).deviations_from(rest)
+        });
+        Self { channels: worth_naming(deviations, names), rows: stretch.clone(), left_out: true }
+    }
+}
+
+/// The channels that lie furthest off, the worst first.
+fn worth_naming(deviations: impl Iterator<Item = f64>, names: &[&Name]) -> Vec<OutlyingChannel> {
+    let mut channels: Vec<OutlyingChannel> =
+        deviations.zip(names).map(|(deviations, name)| OutlyingChannel { name: (*name).clone(), deviations }).collect();
+    channels.sort_by(|one, other| other.deviations.abs().total_cmp(&one.deviations.abs()));
+    let worth = channels.iter().take_while(|channel| channel.deviations.abs() >= WORTH_NAMING).count();
+    channels.truncate(worth.clamp(1, MOST_NAMED));
+    channels
 }
 
 /// One channel in short segments of equal length.
@@ -109,9 +124,7 @@ impl Segments {
 
     /// How far the mean of a stretch lies from that of all others, in their standard deviations; 0 where they have none.
     fn deviations(&self, stretch: &Range<usize>) -> f64 {
-        let rest = self.rest(stretch);
-        let deviations = (self.within(stretch).mean() - rest.mean()) / rest.deviation();
-        if deviations.is_finite() { deviations } else { 0.0 }
+        self.within(stretch).deviations_from(self.rest(stretch))
     }
 
     fn within(&self, stretch: &Range<usize>) -> Segment {
@@ -144,6 +157,12 @@ impl Segment {
 
     fn and(self, other: &Self) -> Self {
         Self { count: self.count + other.count, sum: self.sum + other.sum, squares: self.squares + other.squares }
+    }
+
+    /// How far its mean lies from another's, in the other's standard deviations; 0 where it has none.
+    fn deviations_from(self, rest: Self) -> f64 {
+        let deviations = (self.mean() - rest.mean()) / rest.deviation();
+        if deviations.is_finite() { deviations } else { 0.0 }
     }
 
     fn mean(&self) -> f64 {

@@ -14,6 +14,8 @@ pub(super) struct LearningLimit {
     nominal: f64,
     /// The distance that half of a sound machine's rows stay below; the calibration's limit is 1.
     usual: f64,
+    /// How many times as far from what is usual the limit lies as the calibration and what was learned put it.
+    margin: f64,
     state: LimitMemory,
 }
 
@@ -53,7 +55,7 @@ impl LimitReport {
 impl LearningLimit {
     pub fn new(nominal: f64, usual: f64) -> Self {
         let state = LimitMemory { log: 0.0, guard: 0, rows: 0, above: 0 };
-        Self { nominal, usual: usual.clamp(0.0, MOST_USUAL), state }
+        Self { nominal, usual: usual.clamp(0.0, MOST_USUAL), margin: 1.0, state }
     }
 
     /// Aims at another share of sound rows above it.
@@ -68,6 +70,11 @@ impl LearningLimit {
 
     pub fn nominal(&self) -> f64 {
         self.nominal
+    }
+
+    /// Lies so many times as far from what is usual.
+    pub fn stand_off(&mut self, margin: f64) {
+        self.margin = margin;
     }
 
     /// Takes a distance on the calibration's scale and gives the score: 1.0 is the limit as it is now.
@@ -95,7 +102,7 @@ impl LearningLimit {
     /// Distances of many channels lie close together: half of the sound rows may reach four fifths of the limit. So that an
     /// alarm clears on any machine, what is usual is always 0.4 of the limit, and the score the root of the distance beyond.
     pub fn score(&self, distance: f64) -> f64 {
-        let limit = self.usual + (1.0 - self.usual) * self.state.log.exp();
+        let limit = self.limit();
         let beyond = distance - self.usual;
         let usual = USUAL_SCORE * USUAL_SCORE;
         if beyond > 0.0 {
@@ -106,9 +113,9 @@ impl LearningLimit {
     }
 
     pub fn report(&self) -> LimitReport {
-        let LimitMemory { log, rows, above, .. } = self.state;
+        let LimitMemory { rows, above, .. } = self.state;
         LimitReport {
-            factor: self.usual + (1.0 - self.usual) * log.exp(),
+            factor: self.limit(),
             nominal_rate: self.nominal,
             realised_rate: (rows > 0).then(|| above as f64 / rows as f64),
             learning: self.learns(),
@@ -123,6 +130,11 @@ impl LearningLimit {
         if (LOWEST.ln()..=HIGHEST.ln()).contains(&memory.log) {
             self.state.clone_from(memory);
         }
+    }
+
+    /// In units of the distance.
+    fn limit(&self) -> f64 {
+        self.usual + (1.0 - self.usual) * self.margin * self.state.log.exp()
     }
 }
 
@@ -178,6 +190,17 @@ mod tests {
         };
         let factors = [0.05, 0.01, 0.001].map(factor);
         assert!(factors.is_sorted() && factors[2] > 1.3 * factors[1], "{factors:?}");
+    }
+
+    #[test]
+    fn a_limit_that_stands_off_calls_less_of_what_is_unusual_a_fault_and_what_is_usual_the_same() {
+        let near = LearningLimit::new(0.01, 0.16);
+        let mut off = LearningLimit::new(0.001, 0.16);
+        off.stand_off(2.5);
+        assert_eq!(near.score(0.1), off.score(0.1));
+        assert!(near.score(1.5) > 1.0 && off.score(1.5) < 1.0);
+        let limit = off.report().factor;
+        assert!((off.score(limit) - 1.0).abs() < 1e-12 && limit > 2.0);
     }
 
     #[test]

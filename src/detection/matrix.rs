@@ -84,6 +84,10 @@ impl MissingBlock {
         self.places.is_empty()
     }
 
+    pub fn places(&self) -> &[usize] {
+        &self.places
+    }
+
     /// Makes the factor fit the places.
     pub fn factor_for(&mut self, precision: &Precision) {
         if self.places == self.factored {

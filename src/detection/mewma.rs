@@ -3,6 +3,7 @@ use std::ops::Range;
 use ndarray::{Array1, Array2, ArrayView1};
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 
 /// A multivariate exponentially weighted moving average chart (Lowry and others, Technometrics 34, 1992): the vector
@@ -47,11 +48,9 @@ impl Mewma {
         self.distance.deviation(place)
     }
 
-    /// Each channel's share of T². They sum to 1, or are all 0.
-    pub fn shares(&self) -> impl Iterator<Item = f64> {
-        let total: f64 = (0..self.smoothed.len()).map(|place| self.distance.part(place)).sum();
-        let share = move |place| if total > 0.0 { self.distance.part(place) / total } else { 0.0 };
-        (0..self.smoothed.len()).map(share)
+    /// Tells whose doing the newest T² is; `weight` is what it counts for.
+    pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
+        self.distance.reconstruction(Layout { figures: 1, channels: None }, weight)
     }
 }
 
@@ -103,6 +102,7 @@ const RIDGE: f64 = 1e-3;
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::attribution::Attribution;
     use super::*;
 
     /// Rows of two channels that follow a common walk, and one on its own.
@@ -123,6 +123,14 @@ mod tests {
 
     fn fitted(rows: &Array2<f64>) -> FittedMewma {
         FittedMewma::fit(rows, &vec![0.0; rows.ncols()]).unwrap().0
+    }
+
+    fn shares(chart: &Mewma) -> Vec<f64> {
+        let mut shares = vec![0.0; chart.smoothed.len()];
+        let mut attribution = Attribution::new(shares.len());
+        attribution.add(chart.reconstruction(1.0));
+        attribution.write_shares(&mut shares);
+        shares
     }
 
     fn steady(chart: &mut Mewma, row: [f64; 3], times: usize) -> f64 {
@@ -149,7 +157,7 @@ mod tests {
         let mut chart = Mewma::new(fitted(&rows(800)));
         for (place, row) in [[4.0, 0.0, 0.0], [0.0, 4.0, 0.0], [0.0, 0.0, 4.0]].into_iter().enumerate() {
             steady(&mut chart, row, 200);
-            let shares: Vec<f64> = chart.shares().collect();
+            let shares = shares(&chart);
             assert!((shares.iter().sum::<f64>() - 1.0).abs() < 1e-9);
             assert!(shares.iter().all(|share| *share <= shares[place]), "{place}: {shares:?}");
         }
@@ -162,7 +170,7 @@ mod tests {
         let mut holed = Mewma::new(fitted);
         let sound = steady(&mut whole, [1.0, 1.0, 0.0], 100);
         assert!(steady(&mut holed, [1.0, f64::NAN, 0.0], 100) <= sound + 1e-9);
-        assert_eq!(holed.shares().nth(1).map(|share| share < 1e-9), Some(true));
+        assert!(shares(&holed)[1] < 1e-9);
     }
 
     #[test]
@@ -180,7 +188,7 @@ mod tests {
             let seen = holed.observe([1.0, f64::NAN, f64::NAN, f64::NAN, 0.0]);
             assert!(seen <= sound + 1e-6, "{seen} {sound}");
         }
-        let shares: Vec<f64> = holed.shares().collect();
+        let shares = shares(&holed);
         assert!(shares[1..4].iter().all(|share| *share < 1e-9), "{shares:?}");
     }
 

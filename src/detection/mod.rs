@@ -3,6 +3,8 @@
 //! Everything is fitted in closed form to a machine's own rows and scored from the rows up to the newest. This room
 //! knows neither alarms nor the time of day.
 
+mod attribution;
+mod baseline;
 mod calibration;
 mod charts;
 mod contribution;
@@ -20,7 +22,7 @@ mod period;
 mod phase;
 mod scatter;
 
-pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
+pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, LoadCycle, Part, Rhythm, Role};
 pub use contribution::{Contribution, Direction};
 pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
 pub use doubt::{OutlyingChannel, OutlyingStretch};
@@ -30,4 +32,4 @@ pub use parts::PartReport;
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \
-                          a limit that goes on learning; recipe 5";
+                          a limit that goes on learning; recipe 6";

@@ -2,6 +2,17 @@ use std::ops::RangeInclusive;
 
 use ndarray::{Array2, s};
 
+/// After how many rows a machine begins again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Period {
+    /// The rows tell, or tell of no cycle.
+    Unknown,
+    /// It goes through no cycle.
+    Never,
+    /// Somebody has said so.
+    Rows(usize),
+}
+
 /// The number of rows after which a cyclic machine begins again; `None` where the rows tell of no cycle.
 ///
 /// `rows` are standardised, `[time, channel]`. The autocorrelation is that of the steps from row to row, so that no drift
@@ -47,11 +58,11 @@ fn correlation(early: &[f64], late: &[f64]) -> f64 {
 }
 
 /// Rows that repeat this fast are a waveform, not a load cycle.
-const SHORTEST: usize = 8;
+pub const SHORTEST: usize = 8;
 /// In rows; a longer cycle is not looked for.
-const LONGEST: usize = 1500;
+pub const LONGEST: usize = 1500;
 /// The rows must hold so many cycles.
-const FEWEST_CYCLES: usize = 5;
+pub const FEWEST_CYCLES: usize = 5;
 /// More rows tell no more about the length.
 const MOST_ROWS: usize = 20_000;
 const LEAST_CORRELATION: f64 = 0.6;

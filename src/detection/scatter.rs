@@ -1,6 +1,7 @@
 use ndarray::Array2;
 use serde::{Deserialize, Serialize};
 
+use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::smooth;
 
@@ -86,12 +87,9 @@ impl Scatter {
         }
     }
 
-    /// Each channel's share of T². They sum to 1, or are all 0.
-    pub fn shares(&self) -> impl Iterator<Item = f64> {
-        let width = self.fitted.steps.len();
-        let part = |channel: usize| self.distance.part(2 * channel) + self.distance.part(2 * channel + 1);
-        let total: f64 = (0..width).map(part).sum();
-        (0..width).map(move |channel| if total > 0.0 { part(channel) / total } else { 0.0 })
+    /// Tells whose doing the newest T² is; `weight` is what it counts for.
+    pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
+        self.distance.reconstruction(Layout { figures: 2, channels: None }, weight)
     }
 }
 

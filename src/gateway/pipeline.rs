@@ -554,7 +554,8 @@ impl Consequences {
             if observation.score.is_some() {
                 self.scored.push(name.clone());
             }
-            let judged = Judged { score: observation.score, quality: observation.quality, contributions };
+            let (score, quality) = (observation.score, observation.quality);
+            let judged = Judged { score, stage: machine.stage(), quality, contributions };
             let payload = ScorePayload::new(&voice.gateway.name, name, time, judged).to_json();
             self.scores.push((name.clone(), payload));
             heard.insert(name.clone(), Heard { published: now.steady, last: now.steady });

@@ -75,7 +75,9 @@ impl Workshop {
             calibrate: keys.calibration_length(),
             cadence: keys.cadence.or(stocked.map(|stocked| stocked.kind.cadence)),
             delays: self.config.delays,
+            operating_point: keys.alarm_profile.unwrap_or(self.config.operating_point),
             false_alarms_per_day: self.config.false_alarms_per_day,
+            cycle: keys.cycle.or(stocked.and_then(|stocked| stocked.kind.cycle())).unwrap_or_default(),
             running: keys.running.or_else(|| stocked.and_then(|stocked| stocked.kind.running())),
             maintenance: self.config.maintenance.clone(),
         }

@@ -34,6 +34,8 @@ pub struct Doubt {
     pub times: Option<[Timestamp; 2]>,
     /// Those that say so, the worst first.
     pub channels: Vec<OutlyingChannel>,
+    /// The calibration was fitted without them.
+    pub left_out: bool,
 }
 
 /// Whether a baseline still holds; the last one that is true counts.
@@ -66,6 +68,7 @@ impl Baseline {
             to_row: outlying.rows.end,
             times,
             channels: outlying.channels.clone(),
+            left_out: outlying.left_out,
         });
         Self { rows: fitted.calibration.rows(), learned, doubt }
     }
@@ -77,11 +80,16 @@ impl Baseline {
         let (state, since) = match drift.drift {
             Drift::UnknownRegime => (BaselineState::UnknownRegime, since),
             Drift::Drifted => (BaselineState::Drifted, since),
-            Drift::None if self.doubt.is_some() => (BaselineState::Doubtful, learned),
+            Drift::None if self.is_doubtful() => (BaselineState::Doubtful, learned),
             Drift::None if old.is_some() => (BaselineState::Old, old),
             Drift::None => (BaselineState::Sound, since.max(learned)),
         };
         BaselineReport { state, since, baseline: self.clone(), drift }
+    }
+
+    /// Rows that look unlike all others count as normal.
+    fn is_doubtful(&self) -> bool {
+        self.doubt.as_ref().is_some_and(|doubt| !doubt.left_out)
     }
 }
 
@@ -99,7 +107,7 @@ impl BaselineState {
 
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from_row, to_row, times, channels } = self;
+        let Self { from_row, to_row, times, channels, left_out } = self;
         write!(f, "rows {from_row} to {to_row} of the calibration")?;
         if let Some([from, to]) = times {
             write!(f, " ({from:.0} to {to:.0})")?;
@@ -110,11 +118,16 @@ impl fmt::Display for Doubt {
             let comma = if index > 0 { ", " } else { "" };
             write!(f, "{comma}{name} {:.1} standard deviations {direction}", deviations.abs())?;
         }
-        write!(
-            f,
-            ". If something was wrong with the machine then, its faults count as sound now: calibrate again on rows without \
-             them. If it was a regime that the machine goes through, calibrate on more of it"
-        )
+        f.write_str(match left_out {
+            true => {
+                " and were left out. If they show a regime that the machine goes through, calibrate on more of it, so that it \
+                 does not count as a fault"
+            }
+            false => {
+                ". If something was wrong with the machine then, its faults count as sound now: calibrate again on rows \
+                 without them. If it was a regime that the machine goes through, calibrate on more of it"
+            }
+        })
     }
 }
 
@@ -137,14 +150,16 @@ mod tests {
 
     #[test]
     fn the_worst_that_is_true_of_a_baseline_counts_and_says_since_when() {
-        let doubt = Doubt { from_row: 1, to_row: 50, times: None, channels: Vec::new() };
+        let doubt = Doubt { from_row: 1, to_row: 50, times: None, channels: Vec::new(), left_out: false };
         let learned = Learned { from: at(-1), to: at(0), doubtful: None };
         let sound = Baseline { rows: 400, learned: Some(learned), doubt: None };
+        let trimmed = Baseline { doubt: Some(Doubt { left_out: true, ..doubt.clone() }), ..sound.clone() };
         let doubtful = Baseline { doubt: Some(doubt), ..sound.clone() };
         for (baseline, drift, day, state, since) in [
             (&sound, Drift::None, 50, BaselineState::Sound, at(40)),
             (&sound, Drift::None, 200, BaselineState::Old, at(183)),
             (&doubtful, Drift::None, 200, BaselineState::Doubtful, at(0)),
+            (&trimmed, Drift::None, 50, BaselineState::Sound, at(40)),
             (&doubtful, Drift::Drifted, 200, BaselineState::Drifted, at(40)),
             (&sound, Drift::UnknownRegime, 200, BaselineState::UnknownRegime, at(40)),
         ] {
@@ -158,7 +173,10 @@ mod tests {
     #[test]
     fn a_doubt_names_rows_times_channels_and_what_to_do() {
         let channel = OutlyingChannel { name: Name::parse("flow").unwrap(), deviations: -6.25 };
-        let doubt = Doubt { from_row: 101, to_row: 160, times: Some([at(0), at(1)]), channels: vec![channel] };
+        let times = Some([at(0), at(1)]);
+        let doubt = Doubt { from_row: 101, to_row: 160, times, channels: vec![channel], left_out: false };
+        let left_out = Doubt { left_out: true, ..doubt.clone() }.to_string();
+        assert!(left_out.contains("were left out") && left_out.contains("more of it"), "{left_out}");
         let text = doubt.to_string();
         for part in ["rows 101 to 160", "2026-11-24T", "flow 6.2 standard deviations low", "calibrate again"] {
             assert!(text.contains(part), "{part}: {text}");

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::advisory::{Library, MachineFacts};
 use crate::alarm::{AlarmSettings, ConditionSettings, MaintenanceWindow, RunningRule};
 use crate::assessment::SymptomTable;
-use crate::detection::{self, Calibration, ChannelProfile, Detector};
+use crate::detection::{self, Calibration, ChannelProfile, Detector, LoadCycle, Role};
 use crate::models::{InferenceError, Model};
 use crate::notation::sha256_hex;
 
@@ -25,12 +25,25 @@ pub struct Profile {
     /// The expected time between two samples; `None`: learned while calibrating.
     pub cadence: Option<Duration>,
     pub delays: Delays,
-    /// False alarms that its people put up with; `None`: one sound row in a hundred may lie above the limit.
+    pub operating_point: OperatingPoint,
+    /// False alarms that its people put up with; `None`: what the operating point says.
     pub false_alarms_per_day: Option<f64>,
+    /// Whether it goes through a load cycle.
+    pub cycle: LoadCycle,
     /// How its own telemetry tells whether it runs; `None`: it is taken to run always.
     pub running: Option<RunningRule>,
     /// When it is not to alarm because somebody works on it.
     pub maintenance: Arc<[MaintenanceWindow]>,
+}
+
+/// What is worse: a fault that is found late, or an alarm for nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OperatingPoint {
+    #[default]
+    Balanced,
+    /// The limit lies further out: alarms come later, and far fewer of them for nothing.
+    Quiet,
 }
 
 /// When an alarm is raised and when it clears.
@@ -74,7 +87,9 @@ impl Profile {
             calibrate,
             cadence: None,
             delays: Delays::default(),
+            operating_point: OperatingPoint::default(),
             false_alarms_per_day: None,
+            cycle: LoadCycle::default(),
             running: None,
             maintenance: Arc::default(),
         }
@@ -82,8 +97,14 @@ impl Profile {
 
     /// Changes with everything that a calibration depends on besides the machine's own rows.
     pub fn fingerprint(&self) -> String {
-        let channels: Vec<String> = self.channels.iter().map(|channel| format!("{channel:?}")).collect();
-        sha256_hex(format!("{}\n{}\n{}", self.identity().sha256, detection::RECIPE, channels.join("\n")).as_bytes())
+        let mut parts = vec![self.identity().sha256, detection::RECIPE.to_owned()];
+        parts.extend(self.channels.iter().map(|channel| format!("{channel:?}")));
+        // What is told as a time means another number of rows at another cadence.
+        let slow = self.channels.iter().any(|channel| matches!(channel.role, Role::Slow { .. }));
+        if slow || self.cycle != LoadCycle::Unknown {
+            parts.push(format!("{:?} {:?}", self.cycle, self.cadence));
+        }
+        sha256_hex(parts.join("\n").as_bytes())
     }
 
     pub fn identity(&self) -> ModelIdentity {
@@ -105,8 +126,12 @@ impl Profile {
         let denoiser = self.model.as_ref().map(|model| model.denoiser()).transpose()?;
         let rows_an_hour = (HOUR / cadence.as_secs_f64().max(1e-3)).ceil() as u64;
         let detector = Detector::new(calibration, denoiser).with_rows_an_hour(rows_an_hour);
+        let detector = match self.operating_point {
+            OperatingPoint::Balanced => detector,
+            OperatingPoint::Quiet => detector.with_margin(QUIET_MARGIN).with_nominal_rate(QUIET_RATE),
+        };
         Ok(match self.false_alarms_per_day {
-            Some(alarms) => detector.with_nominal_rate(alarms * ROWS_OF_A_FALSE_ALARM * cadence.as_secs_f64() / DAY),
+            Some(alarms) => detector.with_nominal_rate(OperatingPoint::rate_of(alarms, cadence)),
             None => detector,
         })
     }
@@ -131,6 +156,30 @@ impl Profile {
     }
 }
 
+impl OperatingPoint {
+    /// The share of sound rows above the limit that so many false alarms a day come to.
+    pub fn rate_of(false_alarms_per_day: f64, cadence: Duration) -> f64 {
+        false_alarms_per_day * ROWS_OF_A_FALSE_ALARM * cadence.as_secs_f64() / DAY
+    }
+
+    /// Why so many false alarms a day cannot be wanted of it.
+    pub fn contradicted_by(self, false_alarms_per_day: f64, cadence: Duration) -> Option<String> {
+        let most = BALANCED_RATE / Self::rate_of(1.0, cadence);
+        (self == Self::Quiet && false_alarms_per_day > most).then(|| {
+            format!(
+                "quiet contradicts false_alarms_per_day = {false_alarms_per_day}: balanced alone aims at {most:.1} a day at \
+                 this cadence; ask for fewer, or leave one of the two out"
+            )
+        })
+    }
+}
+
+/// How many times as far from what is usual the limit of the quiet operating point lies.
+const QUIET_MARGIN: f64 = 1.5;
+/// The share of sound rows that is meant to lie above it.
+const QUIET_RATE: f64 = 0.001;
+/// And above the balanced one's.
+const BALANCED_RATE: f64 = 0.01;
 /// An alarm that no fault has raised lasts about so long: on-delay, off-delay, and what the charts remember.
 const ROWS_OF_A_FALSE_ALARM: f64 = 60.0;
 /// In seconds.

@@ -48,6 +48,8 @@ pub struct DoubtPayload {
     #[serde(serialize_with = "stamp::serialize_some")]
     to: Option<Timestamp>,
     channels: Vec<DoubtfulChannel>,
+    /// The calibration was fitted without these rows.
+    left_out: bool,
     text: String,
 }
 
@@ -121,6 +123,7 @@ impl DoubtPayload {
             channels: channels
                 .map(|it| DoubtfulChannel { channel: it.name.clone(), deviations: it.deviations })
                 .collect(),
+            left_out: doubt.left_out,
             text: doubt.to_string(),
         }
     }

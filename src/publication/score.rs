@@ -15,14 +15,15 @@ pub struct ScorePayload<'p> {
     time: Timestamp,
     score: Option<f64>,
     limit: f64,
+    stage: &'static str,
     quality: f64,
     contributions: Vec<Contribution>,
 }
 
 impl<'p> ScorePayload<'p> {
     pub fn new(gateway: &'p Name, machine: &'p Name, time: Timestamp, judged: Judged) -> Self {
-        let Judged { score, quality, contributions } = judged;
-        Self { v: 1, machine, gateway, time, score, limit: 1.0, quality, contributions }
+        let Judged { score, stage, quality, contributions } = judged;
+        Self { v: 1, machine, gateway, time, score, limit: 1.0, stage, quality, contributions }
     }
 
     pub fn to_json(&self) -> Vec<u8> {
@@ -35,6 +36,8 @@ impl<'p> ScorePayload<'p> {
 #[derive(Clone, Debug)]
 pub struct Judged {
     pub score: Option<f64>,
+    /// What is made of the machine's samples now: `learning`, `scoring`, or why there is no score.
+    pub stage: &'static str,
     pub quality: f64,
     pub contributions: Vec<Contribution>,
 }

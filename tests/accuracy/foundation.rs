@@ -10,7 +10,7 @@ use rand_chacha::ChaCha8Rng;
 
 use wheeltapper::acquisition::Name;
 use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, OutlyingStretch, Role};
+use wheeltapper::detection::{Calibration, ChannelProfile, LoadCycle, OutlyingStretch, Rhythm, Role};
 use wheeltapper::machine::Machine;
 use wheeltapper::manipulation::{Limits, Sample};
 
@@ -53,12 +53,15 @@ impl Calibrations {
 
     fn doubt(&self, rows: &[Vec<f64>]) -> Option<OutlyingStretch> {
         let channels: Vec<ChannelProfile> = self.channels.iter().map(known).collect();
-        Calibration::fit(rows, &channels, None).ok()?.outlying().cloned()
+        let rhythm = Rhythm { cadence: Duration::from_secs(1), cycle: LoadCycle::Unknown };
+        Calibration::fit(rows, &channels, rhythm, None).ok()?.outlying().cloned()
     }
 
-    /// How many of these are doubted as they are.
-    fn doubted(&self) -> usize {
-        self.stretches.iter().filter(|rows| self.doubt(rows).is_some()).count()
+    /// Of how many of these something is doubted, and of how many something is left out, as they are.
+    fn doubted(&self) -> [usize; 2] {
+        let doubts: Vec<OutlyingStretch> = self.stretches.iter().filter_map(|rows| self.doubt(rows)).collect();
+        let left_out = doubts.iter().filter(|doubt| doubt.left_out).count();
+        [doubts.len() - left_out, left_out]
     }
 
     /// How many are doubted at the right place with a fault in one channel, and for how many it is named first.
@@ -97,19 +100,20 @@ fn doubts(data: &Path, seeds: std::ops::Range<u64>, floors: &mut Floors) {
     println!(
         "\ncalibrations, and how many of them are doubted: as they are, and with a fault of 5 to 8 sigma in 10 to 25 % of the rows"
     );
-    println!("  {:<34} {:>12} {:>14} {:>14}", "", "as they are", "with a fault", "channel first");
+    println!("  {:<34} {:>12} {:>12} {:>14} {:>14}", "", "as they are", "trimmed", "with a fault", "channel first");
     let (mut doubted, mut all, mut faults) = (0, 0, [0; 3]);
     for calibrations in calibrations(data) {
-        let as_they_are = calibrations.doubted();
+        let [as_they_are, trimmed] = calibrations.doubted();
         let mut found = [0; 3];
         for seed in seeds.clone() {
             let of_seed = calibrations.found(&mut ChaCha8Rng::seed_from_u64(seed));
             found.iter_mut().zip(of_seed).for_each(|(sum, count)| *sum += count);
         }
         println!(
-            "  {:<34} {:>12} {:>14} {:>14}",
+            "  {:<34} {:>12} {:>12} {:>14} {:>14}",
             calibrations.name,
             format!("{as_they_are}/{}", calibrations.stretches.len()),
+            format!("{trimmed}/{}", calibrations.stretches.len()),
             format!("{}/{}", found[1], found[0]),
             format!("{}/{}", found[2], found[0])
         );

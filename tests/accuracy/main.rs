@@ -2,11 +2,14 @@
 //!
 //! Runs the product's own pipeline, prints one table a data set and fails when a figure falls below what was reached before.
 //! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter,
-//! rates or foundation runs one set alone.
+//! rates, foundation, profiles, controls or blame runs one set alone.
 
 mod baseline;
+mod blame;
+mod controls;
 mod foundation;
 mod judge;
+mod profiles;
 mod rates;
 mod report;
 mod scatter;
@@ -71,6 +74,15 @@ fn main() -> ExitCode {
     }
     if wanted("foundation") {
         foundation::report(&data, seeds.clone(), &mut floors);
+    }
+    if wanted("profiles") {
+        profiles::report(&data, &mut floors);
+    }
+    if wanted("controls") {
+        controls::report(&data, seeds.start, &mut floors);
+    }
+    if wanted("blame") {
+        blame::report(&data, seeds.clone(), &mut floors);
     }
     floors.verdict()
 }

@@ -53,16 +53,16 @@ fn made_up(name: &str, rows: Vec<Vec<f64>>) -> Series {
     Series { name: name.to_owned(), channels, rows, times, labels, calibrate: 0 }
 }
 
-fn normal(random: &mut ChaCha8Rng) -> f64 {
+pub fn normal(random: &mut ChaCha8Rng) -> f64 {
     (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
 }
 
-fn noise() -> Series {
+pub fn noise() -> Series {
     let mut random = ChaCha8Rng::seed_from_u64(1);
     made_up("noise, 8 channels", (0..ROWS).map(|_| (0..8).map(|_| normal(&mut random)).collect()).collect())
 }
 
-fn walks() -> Series {
+pub fn walks() -> Series {
     let mut random = ChaCha8Rng::seed_from_u64(2);
     let mut states = [0.0; 12];
     let row = |_| {

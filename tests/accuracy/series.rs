@@ -37,8 +37,13 @@ pub struct Scored {
 impl Series {
     /// Runs it through a machine of the universal profile, as `score` does.
     pub fn score(&self) -> Scored {
+        self.score_as(universal(self.calibrate))
+    }
+
+    /// Runs it through a machine of another profile.
+    pub fn score_as(&self, profile: Profile) -> Scored {
         let name = Name::parse("machine").expect("a name");
-        let mut machine = Machine::learning(name, universal(self.calibrate));
+        let mut machine = Machine::learning(name, profile);
         let mut scored = Scored { scores: Vec::new(), alarms: Vec::new(), parts: Vec::new(), leading: Vec::new() };
         let mut shares = vec![0.0; self.channels.len()];
         for (row, (values, &time)) in self.rows.iter().zip(&self.times).enumerate() {

@@ -1,6 +1,6 @@
 //! The data sets, each split as its protocol says.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use wheeltapper::acquisition::Name;
 
@@ -8,16 +8,19 @@ use super::series::{Series, column, read, second};
 
 /// The labelled experiments of the pump testbed: the first 400 rows of each calibrate.
 pub fn skab(data: &Path) -> Vec<Series> {
-    let mut series = Vec::new();
+    let file = |path: &PathBuf| Series { calibrate: 400, ..read(path, Some("anomaly"), &["changepoint"]) };
+    skab_paths(data).iter().map(file).collect()
+}
+
+pub fn skab_paths(data: &Path) -> Vec<PathBuf> {
+    let mut all = Vec::new();
     for folder in ["other", "valve1", "valve2"] {
         let Ok(files) = std::fs::read_dir(data.join("skab").join(folder)) else { continue };
         let mut paths: Vec<_> = files.map(|file| file.expect("a file").path()).collect();
         paths.sort();
-        for path in paths {
-            series.push(Series { calibrate: 400, ..read(&path, Some("anomaly"), &["changepoint"]) });
-        }
+        all.extend(paths);
     }
-    series
+    all
 }
 
 /// The pump over hours without a fault.
@@ -51,6 +54,17 @@ pub fn tep(data: &Path) -> Vec<Series> {
         });
     }
     series
+}
+
+/// The chemical plant without a fault, calibrated as for its faults.
+pub fn tep_sound(data: &Path) -> Series {
+    let sound = read(&data.join("tep/d00.csv.gz"), None, &[]);
+    let later = read(&data.join("tep/d00_te.csv.gz"), None, &[]);
+    let rows = [&sound.rows[..], &later.rows].concat();
+    let times = (0..rows.len()).map(|row| second(180 * row as i64)).collect();
+    let labels = vec![false; rows.len()];
+    let calibrate = sound.rows.len() + 480;
+    Series { name: "chemical plant".to_owned(), channels: sound.channels, rows, times, labels, calibrate }
 }
 
 /// The hydraulic rig's recording with what each row says of its components.

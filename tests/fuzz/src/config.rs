@@ -30,6 +30,8 @@ fn machine_of(config: &Config, name: &Name) {
         calibrate: keys.calibration_length(),
         cadence: keys.cadence,
         delays: config.delays,
+        operating_point: keys.alarm_profile.unwrap_or(config.operating_point),
+        cycle: keys.cycle.unwrap_or_default(),
         false_alarms_per_day: config.false_alarms_per_day,
         running: keys.running,
         maintenance: config.maintenance.clone(),

@@ -22,7 +22,8 @@ pub fn run(data: &[u8]) {
         return;
     }
     let names: Vec<_> = channels.iter().map(|channel| channel.name.clone()).collect();
-    let profile = Profile { channels: channels.into(), cadence: Some(kind.cadence), ..bench::universal() };
+    let cycle = kind.cycle().unwrap_or_default();
+    let profile = Profile { channels: channels.into(), cadence: Some(kind.cadence), cycle, ..bench::universal() };
     let mut machine = Machine::learning(kind.name.clone(), profile);
     for row in 0..2 * bench::ROWS {
         let values: Vec<f64> = (0..names.len()).map(|channel| wobble(row, channel)).collect();
