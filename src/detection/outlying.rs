@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_fault_within_the_calibration_is_found_wherever_it_lies() {
         for (seed, count) in [(1, 400), (2, 1000), (3, 4000)] {
-            for (begin, length) in [(0.0, 40), (0.3, 60), (0.52, 30), (0.9, 40)] {
+            for (begin, length) in [(0.0, 40), (0.3, 45), (0.52, 30), (0.9, 40)] {
                 for channel in 0..3 {
                     let mut rows = machine(count, seed);
                     let from = (begin * count as f64) as usize;
