@@ -268,14 +268,32 @@ fn the_summary_tells_rows_episodes_parts_with_their_reason_and_the_nominal_false
 #[test]
 fn a_fault_within_the_calibration_is_said_with_its_rows_and_its_channel() {
     let mut made_up = MadeUp::new(8, SECOND, ROWS);
-    made_up.rows[200..260].iter_mut().for_each(|row| row[5] -= 8.0);
+    made_up.rows[200..330].iter_mut().for_each(|row| row[5] -= 8.0);
     let folder = Folder::new();
     let summary = folder.summary(&made_up.text(USUAL), &[]);
     let doubt = &summary["doubt"];
-    assert_eq!((&doubt["from_row"], &doubt["to_row"]), (&201.into(), &260.into()));
+    assert_eq!((&doubt["from_row"], &doubt["to_row"]), (&201.into(), &330.into()));
     assert_eq!(doubt["channels"][0]["channel"], made_up.channels[5]);
     assert_eq!(doubt["from"], "2026-03-01T00:03:20.000Z");
+    assert_eq!(doubt["left_out"], false);
     assert!(doubt["text"].as_str().expect("a text").contains("calibrate again"));
+}
+
+#[test]
+fn a_short_fault_within_the_calibration_is_left_out_of_it_and_said() {
+    let mut made_up = MadeUp::new(8, SECOND, ROWS);
+    let sound = Folder::new().summary(&made_up.text(USUAL), &[]);
+    made_up.rows[220..260].iter_mut().for_each(|row| row[5] -= 8.0);
+    made_up.rows[STEP..STEP + 100].iter_mut().for_each(|row| row[5] -= 4.0);
+    let summary = Folder::new().summary(&made_up.text(USUAL), &[]);
+    let doubt = &summary["doubt"];
+    let [from, to] = ["from_row", "to_row"].map(|key| doubt[key].as_u64().expect("a row"));
+    assert!((210..=221).contains(&from) && (260..=300).contains(&to), "{doubt}");
+    assert_eq!(summary["calibrated_on"], sound["calibrated_on"].as_u64().expect("a count") - (to - from + 1));
+    assert_eq!(doubt["channels"][0]["channel"], made_up.channels[5]);
+    assert_eq!(doubt["left_out"], true);
+    assert!(doubt["text"].as_str().expect("a text").contains("were left out"));
+    assert_eq!(summary["episodes"].as_array().map(Vec::len), Some(1), "half of what was left out is found");
 }
 
 #[test]
