@@ -296,7 +296,7 @@ fn no_damage_to_a_network_makes_a_panic() {
 #[test]
 fn a_package_that_asks_for_more_memory_than_a_gateway_has_is_refused() {
     let wide = Package::copy();
-    wide.edit_manifest("window = 61", "window = 5000000000");
+    wide.edit_manifest("window = 89", "window = 5000000000");
     assert_refused(&score_with(&wide, &["--allow-unsigned"]), 78, "window");
     let padded = Package::copy();
     let mut onnx = padded.read(ONNX);
@@ -369,7 +369,7 @@ fn broken_packages() -> Vec<Breakage> {
         ("no network", |it| it.remove(ONNX), "cannot read denoiser.onnx"),
         ("no vectors", |it| it.remove(VECTORS), "cannot read vectors.json"),
         ("no card", |it| it.remove("MODEL_CARD.md"), "cannot read MODEL_CARD.md"),
-        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..90_000]), "has 90000 bytes, the manifest says"),
+        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..80_000]), "has 90000 bytes, the manifest says"),
         ("a network cut short and listed", |it| it.write_listed(ONNX, &it.read(ONNX)[..50_000]), "buffer underflow"),
         ("a flipped byte", |it| it.write(ONNX, flipped(it)), "has the sha256"),
         ("a flipped byte, listed", |it| it.write_listed(ONNX, &flipped(it)), "test vector 0 is missed by"),
@@ -380,14 +380,14 @@ fn broken_packages() -> Vec<Breakage> {
         ("a channel in another unit", |it| it.edit_manifest("\"l/min\"", "\"m3/h\""), "reads the channel FS1 in m3/h"),
         ("a channel twice", |it| it.edit_manifest("\"FS1\"", "\"FS2\""), "the channel FS2 stands twice"),
         ("a channel too few", |it| it.edit_manifest(LAST_CHANNEL, ""), "Impossible to unify"),
-        ("a window too short", |it| it.edit_manifest("window = 61", "window = 30"), "the manifest allows"),
-        ("a window too long", |it| it.edit_manifest("window = 61", "window = 500"), "of at least 500 columns"),
+        ("a window too short", |it| it.edit_manifest("window = 89", "window = 30"), "the manifest allows"),
+        ("a window too long", |it| it.edit_manifest("window = 89", "window = 500"), "of at least 500 columns"),
         (
             "a window beyond reason",
-            |it| it.edit_manifest("window = 61", "window = 4000000"),
+            |it| it.edit_manifest("window = 89", "window = 4000000"),
             "at most 32768 values fit",
         ),
-        ("no window", |it| it.edit_manifest("window = 61", "window = 0"), "must not be empty"),
+        ("no window", |it| it.edit_manifest("window = 89", "window = 0"), "must not be empty"),
         ("another input", |it| it.edit_manifest("input = \"x\"", "input = \"z\""), "inputs are [\"x\"]"),
         ("another output", |it| it.edit_manifest("output = \"y\"", "output = \"z\""), "outputs are [\"y\"]"),
         ("other axes", |it| it.edit_manifest("\"channels\", \"time\"", "\"time\", \"channels\""), "contract.axes"),

@@ -1,4 +1,4 @@
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::charts::FittedCharts;
@@ -84,8 +84,12 @@ pub(super) struct CalibratedNetwork {
     pub scaling: Scaling,
     /// For each channel of the network its place in a sample.
     pub places: Vec<usize>,
-    /// Of the residuals of the scored channels, in the order of their names.
+    /// The channels that it changes at all, as places in the list of the scored ones.
+    pub charted: Vec<usize>,
+    /// Of the residuals of these.
     pub chart: FittedMewma,
+    /// Whether the network goes on after an interruption.
+    pub bridges_gaps: bool,
     /// The share of the scored channels' variance that the network leaves unexplained, 0 to 1: how much weight the chart
     /// of the channels themselves keeps. Where a load cycle makes up nearly all variance it has nothing to say.
     pub unexplained: f64,
@@ -115,7 +119,7 @@ impl Calibration {
             channels[scored[i]].standardised(rows[t][scored[i]])
         });
         let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
-        let charts = FittedCharts::fit(&standardised, &drift, network.is_none())
+        let charts = FittedCharts::fit(&standardised, &drift, true)
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
@@ -148,7 +152,8 @@ impl Calibration {
             && self.channels.iter().all(finite)
             && self.network.as_ref().is_none_or(|network| {
                 let width = network.places.len();
-                network.chart.is_whole(scored)
+                network.chart.is_whole(network.charted.len())
+                    && network.charted.iter().all(|place| *place < scored)
                     && (0.0..=1.0).contains(&network.unexplained)
                     && network.scaling.centre.len() == width
                     && network.scaling.scale.len() == width
@@ -194,6 +199,8 @@ pub enum CalibrationError {
     ChannelMissing(Name),
     #[error("the network needs more than {needed} rows before its first output, the calibration has {rows}")]
     ShorterThanWindow { rows: usize, needed: usize },
+    #[error("the network leaves all channels of this machine as they are; leave `model` out of its kind")]
+    NothingDenoised,
     #[error(transparent)]
     Inference(#[from] InferenceError),
 }
@@ -303,10 +310,19 @@ fn calibrated_network(
         return Err(too_short);
     }
     let residuals = Array2::from_shape_vec((count, scored.len()), seen).map_err(|_| too_short)?;
+    let changes = |index: &usize| residuals.column(*index).iter().any(|residual| residual.abs() > LEAST_RESIDUAL);
+    let charted: Vec<usize> = (0..scored.len()).filter(changes).collect();
+    if charted.is_empty() {
+        return Err(CalibrationError::NothingDenoised);
+    }
+    let residuals = residuals.select(Axis(1), &charted);
+    let scored: Vec<usize> = charted.iter().map(|&index| scored[index]).collect();
     let network_place = |place: usize| places.iter().position(|known| *known == place);
-    let drift = scored
-        .iter()
-        .map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
+    let drift = scored.iter().map(|&place| {
+        network_place(place).map_or(0.0, |known| {
+            contract.channels[known].drift.unwrap_or(channels[place].drift) / scaling.scale[known]
+        })
+    });
     let (chart, _) = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
         .ok_or(CalibrationError::TooFewRows { rows: count })?;
     let shares = residuals.columns().into_iter().zip(&scored).filter_map(|(residual, &place)| {
@@ -319,7 +335,7 @@ fn calibrated_network(
     });
     let shares: Vec<f64> = shares.collect();
     let unexplained = shares.iter().sum::<f64>() / (shares.len() as f64).max(1.0);
-    Ok(CalibratedNetwork { scaling, places, chart, unexplained })
+    Ok(CalibratedNetwork { scaling, places, charted, chart, bridges_gaps: contract.bridges_gaps, unexplained })
 }
 
 /// Turns a machine's rows into residuals: what is measured less what the network makes of it, in scaled units.
@@ -391,5 +407,7 @@ const CLIP: f64 = 30.0;
 /// Ranges between the 1 % and the 99 % quantile beyond which a reading of a calibration is not believed.
 const FAR: f64 = 5.0;
 const STRETCHES: usize = 4;
+/// In scaled units; a network that changes a channel by less leaves it as it is.
+const LEAST_RESIDUAL: f64 = 1e-6;
 /// In standard deviations of the channel; less is the last digit of a converter.
 const LEAST_CHANGE: f64 = 1e-3;

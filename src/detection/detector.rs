@@ -33,7 +33,10 @@ struct Network {
     scaling: Scaling,
     residuals: Residuals,
     denoiser: Box<dyn Denoiser>,
+    /// The channels that it changes at all, as places in the list of the scored ones.
+    charted: Vec<usize>,
     chart: Mewma,
+    bridges_gaps: bool,
     /// The weight of the channels' own chart beside this one's, which has 1.
     unexplained: f64,
 }
@@ -94,7 +97,9 @@ impl Detector {
                 scaling: calibrated.scaling,
                 residuals: Residuals::new(calibrated.places, &scored),
                 denoiser,
+                charted: calibrated.charted,
                 chart: Mewma::new(calibrated.chart),
+                bridges_gaps: calibrated.bridges_gaps,
                 unexplained: calibrated.unexplained,
             }
         });
@@ -122,7 +127,7 @@ impl Detector {
     /// Takes the newest values, in the order of the calibration's channels, NaN where a channel has none.
     pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
         let Circumstances { gap, stage } = circumstances;
-        if let Some(network) = self.network.as_mut().filter(|_| gap) {
+        if let Some(network) = self.network.as_mut().filter(|network| gap && !network.bridges_gaps) {
             network.denoiser.reset();
         }
         let mut fault = None;
@@ -225,19 +230,26 @@ impl Detector {
         self.charts.write_shares(&mut self.shares, &mut self.scratch);
         let mut distance = by_channels;
         if let Some(network) = &mut self.network {
-            let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
-            let Some(residual) = residual else { return Ok(None) };
-            let by_network = network.chart.observe(residual.iter().copied()) / FLEET;
             by_channels *= BESIDE_NETWORK;
-            self.by_network = by_network;
-            // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
-            // chart does not know the load cycle. The shares are those of whoever has more to say.
-            let part = network.unexplained / (1.0 + network.unexplained);
-            let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
-            distance = both.exp().max(by_channels);
-            let weight = by_channels / (by_channels + by_network).max(f64::MIN_POSITIVE);
-            for (target, share) in self.shares.iter_mut().zip(network.chart.shares()) {
-                *target = weight * *target + (1.0 - weight) * share;
+            distance = by_channels;
+            self.by_network = 0.0;
+            // A network that started anew has nothing to say yet; the charts have.
+            if let Some(residual) =
+                network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?
+            {
+                let charted = network.charted.iter().map(|&index| residual[index]);
+                let by_network = network.chart.observe(charted) / FLEET;
+                self.by_network = by_network;
+                // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels'
+                // own charts do not know what wear does. The shares are those of whoever has more to say.
+                let part = network.unexplained / (1.0 + network.unexplained);
+                let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
+                distance = both.exp().max(by_channels);
+                let weight = by_channels / (by_channels + by_network).max(f64::MIN_POSITIVE);
+                self.shares.iter_mut().for_each(|share| *share *= weight);
+                for (&index, share) in network.charted.iter().zip(network.chart.shares()) {
+                    self.shares[index] += (1.0 - weight) * share;
+                }
             }
         }
         let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
@@ -252,7 +264,8 @@ impl Detector {
         // following it explains nothing.
         let by_network = self.network.as_ref().and_then(|network| {
             let place = network.residuals.network_place(index)?;
-            Some(network.chart.deviation(index) * network.scaling.scale[place])
+            let charted = network.charted.iter().position(|charted| *charted == index)?;
+            Some(network.chart.deviation(charted) * network.scaling.scale[place])
         });
         let deviation = by_network.filter(|_| by_chart.abs() < BEYOND * channel.scale()).unwrap_or(by_chart);
         Contribution {

@@ -13,6 +13,8 @@ use wheeltapper::machine::{CalibrationLength, Machine, Profile};
 use wheeltapper::manipulation::Sample;
 use wheeltapper::recording::{ReadOptions, Recording};
 
+use super::kinds::Trained;
+
 /// A recording of one machine: rows to calibrate on, then rows to score.
 #[derive(Clone)]
 pub struct Series {
@@ -22,6 +24,8 @@ pub struct Series {
     pub times: Vec<Timestamp>,
     pub labels: Vec<bool>,
     pub calibrate: usize,
+    /// None: the universal profile.
+    pub kind: Option<Trained>,
 }
 
 /// What the pipeline made of the rows after the calibration.
@@ -35,10 +39,10 @@ pub struct Scored {
 }
 
 impl Series {
-    /// Runs it through a machine of the universal profile, as `score` does.
+    /// Runs it through a machine of its profile, as `score` does.
     pub fn score(&self) -> Scored {
         let name = Name::parse("machine").expect("a name");
-        let mut machine = Machine::learning(name, universal(self.calibrate));
+        let mut machine = Machine::learning(name, self.profile());
         let mut scored = Scored { scores: Vec::new(), alarms: Vec::new(), parts: Vec::new(), leading: Vec::new() };
         let mut shares = vec![0.0; self.channels.len()];
         for (row, (values, &time)) in self.rows.iter().zip(&self.times).enumerate() {
@@ -63,6 +67,18 @@ impl Series {
             }
         }
         scored
+    }
+
+    /// The same rows as a machine of a kind.
+    pub fn of_kind(self, kind: &Trained) -> Self {
+        Self { kind: Some(kind.clone()), ..self }
+    }
+
+    fn profile(&self) -> Profile {
+        let facts = MachineFacts::new(Name::parse("machine").expect("a name"));
+        let universal =
+            Profile::universal(Arc::new(Library::shipped()), facts, CalibrationLength::Samples(self.calibrate));
+        self.kind.as_ref().map_or(universal.clone(), |kind| kind.shape(universal))
     }
 
     /// The labels of the rows after the calibration.
@@ -101,7 +117,7 @@ pub fn read(path: &Path, label: Option<&str>, ignored: &[&str]) -> Series {
         Some(label) => column(path, label).into_iter().map(|value| value > 0.5).collect(),
         None => vec![false; rows.len()],
     };
-    Series { name: path.display().to_string(), channels, rows, times, labels, calibrate: 0 }
+    Series { name: path.display().to_string(), channels, rows, times, labels, calibrate: 0, kind: None }
 }
 
 /// One column of a file.
@@ -117,9 +133,4 @@ pub fn column(path: &Path, name: &str) -> Vec<f64> {
 
 pub fn second(second: i64) -> Timestamp {
     Timestamp::from_second(1_700_000_000 + second).expect("a time in this century")
-}
-
-fn universal(rows: usize) -> Profile {
-    let facts = MachineFacts::new(Name::parse("machine").expect("a name"));
-    Profile::universal(Arc::new(Library::shipped()), facts, CalibrationLength::Samples(rows))
 }

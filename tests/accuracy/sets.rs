@@ -48,6 +48,7 @@ pub fn tep(data: &Path) -> Vec<Series> {
             times,
             labels,
             calibrate,
+            kind: None,
         });
     }
     series
@@ -97,6 +98,16 @@ impl Rig {
         Self { channels: all.channels, runs }
     }
 
+    /// The runs that a network which learned from the others has not seen: every second one.
+    pub fn unseen(mut self) -> Self {
+        let mut place = 0;
+        self.runs.retain(|_| {
+            place += 1;
+            place % 2 == 0
+        });
+        self
+    }
+
     /// One component differs, all others are sound: calibrated on the longest sound run, scored on the other one, a single
     /// cycle, and on all runs in which only this component differs.
     pub fn one_differs(&self, component: usize) -> Series {
@@ -140,7 +151,7 @@ impl Rig {
             let times = (0..rows.len()).map(|row| second(row as i64)).collect();
             let labels = vec![false; rows.len()];
             let name = format!("hydraulic rig, run {number}");
-            Series { name, channels: all.channels.clone(), times, labels, rows, calibrate: 0 }
+            Series { name, channels: all.channels.clone(), times, labels, rows, calibrate: 0, kind: None }
         };
         LONGEST.map(of).into()
     }
@@ -158,6 +169,7 @@ impl Rig {
             times: Vec::new(),
             labels: Vec::new(),
             calibrate: calibrating.iter().map(|run| run.rows.len()).sum(),
+            kind: None,
         };
         let mut clock = 0;
         for run in calibrating.iter().copied().chain(scored) {
