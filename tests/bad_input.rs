@@ -369,11 +369,11 @@ fn broken_packages() -> Vec<Breakage> {
         ("no network", |it| it.remove(ONNX), "cannot read denoiser.onnx"),
         ("no vectors", |it| it.remove(VECTORS), "cannot read vectors.json"),
         ("no card", |it| it.remove("MODEL_CARD.md"), "cannot read MODEL_CARD.md"),
-        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..80_000]), "has 90000 bytes, the manifest says"),
+        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..80_000]), "has 80000 bytes, the manifest says"),
         ("a network cut short and listed", |it| it.write_listed(ONNX, &it.read(ONNX)[..50_000]), "buffer underflow"),
         ("a flipped byte", |it| it.write(ONNX, flipped(it)), "has the sha256"),
         ("a flipped byte, listed", |it| it.write_listed(ONNX, &flipped(it)), "test vector 0 is missed by"),
-        ("a wrong hash", |it| it.edit_manifest("sha256 = \"5", "sha256 = \"6"), "the manifest says 6"),
+        ("a wrong hash", |it| it.edit_manifest("sha256 = \"2", "sha256 = \"6"), "the manifest says 6"),
         ("a wrong size", |it| it.edit_manifest("bytes = 9", "bytes = 8"), "the manifest says 8"),
         ("a size beyond reason", |it| it.edit_manifest("bytes = 9", "bytes = 99999999"), "at most 67108864 are read"),
         ("a channel that the kind lacks", |it| it.edit_manifest("\"FS1\"", "\"FS9\""), "reads the channel FS9"),
@@ -392,8 +392,8 @@ fn broken_packages() -> Vec<Breakage> {
         ("another output", |it| it.edit_manifest("output = \"y\"", "output = \"z\""), "outputs are [\"y\"]"),
         ("other axes", |it| it.edit_manifest("\"channels\", \"time\"", "\"time\", \"channels\""), "contract.axes"),
         ("another type", |it| it.edit_manifest("float32", "float16"), "contract.dtype"),
-        ("no clip", |it| it.edit_manifest("clip = 12.0", "clip = nan"), "contract.clip is NaN"),
-        ("a floor below zero", |it| it.edit_manifest("floor = 1.5", "floor = -1.5"), "the floor of channel FS1"),
+        ("no clip", |it| it.edit_manifest("clip = 4.0", "clip = nan"), "contract.clip is NaN"),
+        ("a floor below zero", |it| it.edit_manifest("floor = 3.8", "floor = -3.8"), "the floor of channel FS1"),
         ("excuses for any difference", |it| it.edit_manifest("= 0.0001", "= 1.0"), "expected up to 0.001"),
         (
             "an absolute path",
@@ -509,7 +509,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 const ONNX: &str = "denoiser.onnx";
 const VECTORS: &str = "vectors.json";
-const LAST_CHANNEL: &str = "[[contract.channel]]\nname = \"FS2\"\nunit = \"l/min\"\nfloor = 0.00492002\n";
+const LAST_CHANNEL: &str = "[[contract.channel]]\nname = \"FS2\"\nunit = \"l/min\"\nfloor = 0.603004\ndrift = 0.0\n";
 /// `initializer { dims: 1 data_type: FLOAT name: "w" data_location: EXTERNAL }`
 const EXTERNAL: &[u8] = b"\x2a\x09\x08\x01\x10\x01\x42\x01w\x70\x01";
 /// `output { name: "z" }`

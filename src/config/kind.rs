@@ -74,8 +74,9 @@ pub fn shipped_kinds() -> impl Iterator<Item = &'static str> {
     SHIPPED.iter().map(|(name, _)| *name)
 }
 
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml")),
+    ("tennessee-eastman", include_str!("../../firmware-config/kinds/tennessee-eastman.toml")),
     ("water-pump", include_str!("../../firmware-config/kinds/water-pump.toml")),
 ];
 

@@ -90,6 +90,8 @@ pub(super) struct CalibratedNetwork {
     pub chart: FittedMewma,
     /// Whether the network goes on after an interruption.
     pub bridges_gaps: bool,
+    /// Whether its package tells how far residuals stray from day to day, so that the limit need not allow for it.
+    pub knows_drift: bool,
     /// The share of the scored channels' variance that the network leaves unexplained, 0 to 1: how much weight the chart
     /// of the channels themselves keeps. Where a load cycle makes up nearly all variance it has nothing to say.
     pub unexplained: f64,
@@ -119,7 +121,10 @@ impl Calibration {
             channels[scored[i]].standardised(rows[t][scored[i]])
         });
         let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
-        let charts = FittedCharts::fit(&standardised, &drift, true)
+        // A few cycles of one day know nothing of the next day's levels, which the kind's drift tells of; many do.
+        let cyclic = drift.iter().all(|drift| *drift == 0.0)
+            || network.as_ref().is_none_or(|(_, contract)| rows.len() >= MANY_WINDOWS * contract.window);
+        let charts = FittedCharts::fit(&standardised, &drift, cyclic)
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
@@ -319,9 +324,8 @@ fn calibrated_network(
     let scored: Vec<usize> = charted.iter().map(|&index| scored[index]).collect();
     let network_place = |place: usize| places.iter().position(|known| *known == place);
     let drift = scored.iter().map(|&place| {
-        network_place(place).map_or(0.0, |known| {
-            contract.channels[known].drift.unwrap_or(channels[place].drift) / scaling.scale[known]
-        })
+        network_place(place)
+            .map_or(0.0, |known| contract.channels[known].drift.unwrap_or(channels[place].drift) / scaling.scale[known])
     });
     let (chart, _) = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
         .ok_or(CalibrationError::TooFewRows { rows: count })?;
@@ -335,7 +339,15 @@ fn calibrated_network(
     });
     let shares: Vec<f64> = shares.collect();
     let unexplained = shares.iter().sum::<f64>() / (shares.len() as f64).max(1.0);
-    Ok(CalibratedNetwork { scaling, places, charted, chart, bridges_gaps: contract.bridges_gaps, unexplained })
+    Ok(CalibratedNetwork {
+        scaling,
+        places,
+        charted,
+        chart,
+        bridges_gaps: contract.bridges_gaps,
+        knows_drift: contract.channels.iter().any(|channel| channel.drift.is_some()),
+        unexplained,
+    })
 }
 
 /// Turns a machine's rows into residuals: what is measured less what the network makes of it, in scaled units.
@@ -407,6 +419,8 @@ const CLIP: f64 = 30.0;
 /// Ranges between the 1 % and the 99 % quantile beyond which a reading of a calibration is not believed.
 const FAR: f64 = 5.0;
 const STRETCHES: usize = 4;
+/// Of the network: a calibration of so many holds enough cycles to judge whole ones.
+const MANY_WINDOWS: usize = 20;
 /// In scaled units; a network that changes a channel by less leaves it as it is.
 const LEAST_RESIDUAL: f64 = 1e-6;
 /// In standard deviations of the channel; less is the last digit of a converter.

@@ -37,6 +37,8 @@ struct Network {
     charted: Vec<usize>,
     chart: Mewma,
     bridges_gaps: bool,
+    /// How far beyond its cross-fitted 99 % quantile the limit of the chart lies.
+    fleet: f64,
     /// The weight of the channels' own chart beside this one's, which has 1.
     unexplained: f64,
 }
@@ -100,6 +102,7 @@ impl Detector {
                 charted: calibrated.charted,
                 chart: Mewma::new(calibrated.chart),
                 bridges_gaps: calibrated.bridges_gaps,
+                fleet: if calibrated.knows_drift { 1.0 } else { FLEET },
                 unexplained: calibrated.unexplained,
             }
         });
@@ -234,11 +237,9 @@ impl Detector {
             distance = by_channels;
             self.by_network = 0.0;
             // A network that started anew has nothing to say yet; the charts have.
-            if let Some(residual) =
-                network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?
-            {
+            if let Some(residual) = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)? {
                 let charted = network.charted.iter().map(|&index| residual[index]);
-                let by_network = network.chart.observe(charted) / FLEET;
+                let by_network = network.chart.observe(charted) / network.fleet;
                 self.by_network = by_network;
                 // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels'
                 // own charts do not know what wear does. The shares are those of whoever has more to say.
@@ -288,7 +289,7 @@ impl Detector {
 /// The share of sound rows that is meant to lie above the limit.
 const NOMINAL: f64 = 0.01;
 /// How far beyond its cross-fitted 99 % quantile the limit of the network's chart lies: as for the other charts, but the
-/// residual of a network knows less of the drift to come.
+/// residual of a network knows less of the drift to come, unless its package tells of it.
 const FLEET: f64 = 4.0;
 /// Of the limit; with a network there are no rows held out that would tell.
 const USUAL: f64 = 0.16;

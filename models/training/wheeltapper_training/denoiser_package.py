@@ -8,13 +8,15 @@ import numpy as np
 from .hydraulic import WEARS, Trained, every_second, train
 from .package import Identity, write_denoiser
 from .recordings import ATTRIBUTION, CHANNELS, HEALTHY, LICENCE, Run, read_hydraulic
-from .scaling import CALIBRATION_ROWS, CLIP, Scale
+from .scaling import CALIBRATION_ROWS, Scale
 
 NAME = "hydraulic-dae"
 VERSION = "2.0.0"
 TRAINING_DATA = "ZeMA hydraulic test rig, 60-s load cycles at 1 Hz: {runs} runs in all conditions of its four components"
 CARD = Path(__file__).with_name("denoiser_card.md")
 """The model card, with places for what is known only after training."""
+LARGEST = 4.0
+"""Of a scaled value; the rig reaches three, and more would cost the sums over a cycle their last digits."""
 VECTOR_ROWS_BEYOND_WINDOW = 40
 
 
@@ -53,10 +55,11 @@ def write_package(trained: Trained, runs: list[Run], command: str, seed: int, fo
         command=command,
         seed=seed,
         cadence="1s",
+        clip=LARGEST,
     )
     channels = [
-        {"name": name, "unit": unit, "floor": float(f"{floor:.6g}"), "drift": 0.0}
-        for (name, unit), floor in zip(CHANNELS.items(), trained.floor, strict=True)
+        {"name": name, "unit": unit, "floor": float(f"{floor:.6g}"), "drift": float(f"{drift:.6g}")}
+        for (name, unit), floor, drift in zip(CHANNELS.items(), trained.floor, trained.drift, strict=True)
     ]
     write_denoiser(folder, identity, net, channels, vector_inputs(runs, trained))
 
@@ -70,6 +73,6 @@ def vector_inputs(runs: list[Run], trained: Trained) -> list[np.ndarray]:
     time = trained.net.window + VECTOR_ROWS_BEYOND_WINDOW
     sound = scale.apply(machine.rows[-time:])
     at_clip = sound.copy()
-    at_clip[time // 2:, list(CHANNELS).index("TS4")] = CLIP
-    at_clip[time // 3:, list(CHANNELS).index("VS1")] = -CLIP
+    at_clip[time // 2:, list(CHANNELS).index("TS4")] = LARGEST
+    at_clip[time // 3:, list(CHANNELS).index("VS1")] = -LARGEST
     return [rows.T for rows in (sound, scale.apply(leak.rows[:time]), at_clip)]

@@ -29,10 +29,11 @@ GAINS = (0.005, 0.1)
 
 @dataclass(frozen=True)
 class Trained:
-    """A net, and the floor of the spread, [channels], in the channel's unit."""
+    """A net, and per channel the floor of the spread and the drift of the residual, [channels], in the channel's unit."""
 
     net: CycleDenoiser
     floor: np.ndarray
+    drift: np.ndarray
 
 
 def every_second(runs: list[Run]) -> list[Run]:
@@ -54,8 +55,8 @@ def train(runs: list[Run], seed: int) -> Trained:
     corruption = Corruption(torch.tensor(noise, dtype=torch.float32), still, LARGEST_STEP, GAINS)
     lessons = [Lesson(scaled, scaled) for scaled in (scale.apply(run.rows) for run in steady)]
     fit_phases(net, lessons, corruption, Schedule(steps=2000, batch=32), seed)
-    learn(net, runs, scale, WEARS, seed)
-    return Trained(net.eval(), scale.spread)
+    drift = learn(net, runs, scale, WEARS, seed)
+    return Trained(net.eval(), scale.spread, drift * scale.spread)
 
 
 def noise_of(run: Run, scale: Scale) -> np.ndarray:

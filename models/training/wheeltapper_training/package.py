@@ -47,6 +47,7 @@ class Identity:
     command: str
     seed: int
     cadence: str
+    clip: float = CLIP
 
 
 def write_denoiser(folder: Path, identity: Identity, net: Denoiser, channels: list[Table], inputs: list[np.ndarray]) -> None:
@@ -79,7 +80,7 @@ def write_denoiser(folder: Path, identity: Identity, net: Denoiser, channels: li
             "causal": True,
             "bridges_gaps": True,
             "cadence": identity.cadence,
-            "clip": CLIP,
+            "clip": identity.clip,
         },
         "contract.channel": channels,
         "vectors": {"path": "vectors.json", "tolerance": VECTOR_TOLERANCE},

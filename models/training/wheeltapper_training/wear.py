@@ -23,6 +23,8 @@ SEAM_WEIGHT = 0.2
 """Of a row whose cycle began in another condition."""
 BROKEN_WEIGHT = 0.01
 """Of a row whose cycle began in another phase."""
+DRIFT_SHARE = 0.5
+"""Of the standard deviation between runs in which a component is sound: part of it is the wear of the others."""
 LEAST_SPREAD = 1e-6
 
 
@@ -42,8 +44,8 @@ class Wear:
         return (self.grades.index(getattr(run.condition, self.component)) / (len(self.grades) - 1)) ** self.growth
 
 
-def learn(net: CycleDenoiser, runs: list[Run], scale: Scale, wears: tuple[Wear, ...], seed: int) -> None:
-    """Gives `net` its weights of wear.
+def learn(net: CycleDenoiser, runs: list[Run], scale: Scale, wears: tuple[Wear, ...], seed: int) -> np.ndarray:
+    """Gives `net` its weights of wear, and returns how far each channel's residual strays between runs, [channels].
 
     The weights are scaled so that a leading channel's residual is what the worst grade adds to that channel's mean.
     """
@@ -63,7 +65,12 @@ def learn(net: CycleDenoiser, runs: list[Run], scale: Scale, wears: tuple[Wear, 
         tables.append((solved[:-1] / spread) * _effect(scaled, grades[:, place], list(CHANNELS).index(wear.leads)))
     usual = np.array([np.average(features @ table, weights=weights) for table in tables])
     shaped = np.stack(tables).reshape(len(wears), net.shape.phases, -1)
+    drift = np.zeros(len(CHANNELS))
+    for place, wear in enumerate(wears):
+        means = [(part[0] @ tables[place]).mean() for part, grade in zip(parts, grades[:, place], strict=True) if grade == 0.0]
+        drift[list(CHANNELS).index(wear.leads)] = DRIFT_SHARE * np.std(means)
     net.learn_wear(torch.tensor(shaped, dtype=torch.float32), torch.tensor(usual, dtype=torch.float32))
+    return drift
 
 
 def _effect(scaled: list[np.ndarray], grades: np.ndarray, channel: int) -> float:
