@@ -296,7 +296,7 @@ fn no_damage_to_a_network_makes_a_panic() {
 #[test]
 fn a_package_that_asks_for_more_memory_than_a_gateway_has_is_refused() {
     let wide = Package::copy();
-    wide.edit_manifest("window = 61", "window = 5000000000");
+    wide.edit_manifest("window = 89", "window = 5000000000");
     assert_refused(&score_with(&wide, &["--allow-unsigned"]), 78, "window");
     let padded = Package::copy();
     let mut onnx = padded.read(ONNX);
@@ -369,31 +369,31 @@ fn broken_packages() -> Vec<Breakage> {
         ("no network", |it| it.remove(ONNX), "cannot read denoiser.onnx"),
         ("no vectors", |it| it.remove(VECTORS), "cannot read vectors.json"),
         ("no card", |it| it.remove("MODEL_CARD.md"), "cannot read MODEL_CARD.md"),
-        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..90_000]), "has 90000 bytes, the manifest says"),
+        ("a network cut short", |it| it.write(ONNX, &it.read(ONNX)[..80_000]), "has 80000 bytes, the manifest says"),
         ("a network cut short and listed", |it| it.write_listed(ONNX, &it.read(ONNX)[..50_000]), "buffer underflow"),
         ("a flipped byte", |it| it.write(ONNX, flipped(it)), "has the sha256"),
         ("a flipped byte, listed", |it| it.write_listed(ONNX, &flipped(it)), "test vector 0 is missed by"),
-        ("a wrong hash", |it| it.edit_manifest("sha256 = \"5", "sha256 = \"6"), "the manifest says 6"),
+        ("a wrong hash", |it| it.edit_manifest("sha256 = \"2", "sha256 = \"6"), "the manifest says 6"),
         ("a wrong size", |it| it.edit_manifest("bytes = 9", "bytes = 8"), "the manifest says 8"),
         ("a size beyond reason", |it| it.edit_manifest("bytes = 9", "bytes = 99999999"), "at most 67108864 are read"),
         ("a channel that the kind lacks", |it| it.edit_manifest("\"FS1\"", "\"FS9\""), "reads the channel FS9"),
         ("a channel in another unit", |it| it.edit_manifest("\"l/min\"", "\"m3/h\""), "reads the channel FS1 in m3/h"),
         ("a channel twice", |it| it.edit_manifest("\"FS1\"", "\"FS2\""), "the channel FS2 stands twice"),
         ("a channel too few", |it| it.edit_manifest(LAST_CHANNEL, ""), "Impossible to unify"),
-        ("a window too short", |it| it.edit_manifest("window = 61", "window = 30"), "the manifest allows"),
-        ("a window too long", |it| it.edit_manifest("window = 61", "window = 500"), "of at least 500 columns"),
+        ("a window too short", |it| it.edit_manifest("window = 89", "window = 30"), "the manifest allows"),
+        ("a window too long", |it| it.edit_manifest("window = 89", "window = 500"), "of at least 500 columns"),
         (
             "a window beyond reason",
-            |it| it.edit_manifest("window = 61", "window = 4000000"),
+            |it| it.edit_manifest("window = 89", "window = 4000000"),
             "at most 32768 values fit",
         ),
-        ("no window", |it| it.edit_manifest("window = 61", "window = 0"), "must not be empty"),
+        ("no window", |it| it.edit_manifest("window = 89", "window = 0"), "must not be empty"),
         ("another input", |it| it.edit_manifest("input = \"x\"", "input = \"z\""), "inputs are [\"x\"]"),
         ("another output", |it| it.edit_manifest("output = \"y\"", "output = \"z\""), "outputs are [\"y\"]"),
         ("other axes", |it| it.edit_manifest("\"channels\", \"time\"", "\"time\", \"channels\""), "contract.axes"),
         ("another type", |it| it.edit_manifest("float32", "float16"), "contract.dtype"),
-        ("no clip", |it| it.edit_manifest("clip = 12.0", "clip = nan"), "contract.clip is NaN"),
-        ("a floor below zero", |it| it.edit_manifest("floor = 1.5", "floor = -1.5"), "the floor of channel FS1"),
+        ("no clip", |it| it.edit_manifest("clip = 4.0", "clip = nan"), "contract.clip is NaN"),
+        ("a floor below zero", |it| it.edit_manifest("floor = 3.8", "floor = -3.8"), "the floor of channel FS1"),
         ("excuses for any difference", |it| it.edit_manifest("= 0.0001", "= 1.0"), "expected up to 0.001"),
         (
             "an absolute path",
@@ -509,7 +509,7 @@ fn gzip(bytes: &[u8]) -> Vec<u8> {
 
 const ONNX: &str = "denoiser.onnx";
 const VECTORS: &str = "vectors.json";
-const LAST_CHANNEL: &str = "[[contract.channel]]\nname = \"FS2\"\nunit = \"l/min\"\nfloor = 0.00492002\n";
+const LAST_CHANNEL: &str = "[[contract.channel]]\nname = \"FS2\"\nunit = \"l/min\"\nfloor = 0.603004\ndrift = 0.0\n";
 /// `initializer { dims: 1 data_type: FLOAT name: "w" data_location: EXTERNAL }`
 const EXTERNAL: &[u8] = b"\x2a\x09\x08\x01\x10\x01\x42\x01w\x70\x01";
 /// `output { name: "z" }`

@@ -46,6 +46,9 @@ pub(super) struct Score {
     /// Prints a summary as JSON
     #[arg(long)]
     json: bool,
+    /// A folder of kinds to look in before those that the binary brings along
+    #[arg(long, value_name = "DIR")]
+    kinds: Option<PathBuf>,
     /// A folder of model packages to look in before those that the binary brings along
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -93,7 +96,7 @@ impl Score {
     }
 
     fn profile(&self) -> Result<Profile, Failure> {
-        let shelves = Shelves::shipped(self.models.clone(), self.allow_unsigned);
+        let shelves = Shelves::shipped(self.kinds.clone(), self.models.clone(), self.allow_unsigned);
         let library = shelves.library()?;
         let facts = MachineFacts::new(Name::from_recording("recording"));
         let universal =

@@ -29,9 +29,10 @@ pub(super) struct Shelves {
 }
 
 impl Shelves {
-    /// What the binary brings along, and a folder of models if one is named.
-    pub fn shipped(models: Option<PathBuf>, allow_unsigned: bool) -> Self {
-        Self { models: models.unwrap_or_default(), kinds: PathBuf::new(), playbooks: PathBuf::new(), allow_unsigned }
+    /// What the binary brings along, and folders of kinds and of models if they are named.
+    pub fn shipped(kinds: Option<PathBuf>, models: Option<PathBuf>, allow_unsigned: bool) -> Self {
+        let [kinds, models] = [kinds, models].map(Option::unwrap_or_default);
+        Self { models, kinds, playbooks: PathBuf::new(), allow_unsigned }
     }
 
     pub fn of(config: &Config) -> Self {

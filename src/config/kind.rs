@@ -154,8 +154,9 @@ pub fn shipped_kinds() -> impl Iterator<Item = &'static str> {
 const LEAST_TIME_CONSTANT: u32 = 20;
 const LONGEST_TIME_CONSTANT: Duration = Duration::from_secs(7 * 86_400);
 
-const SHIPPED: [(&str, &str); 2] = [
+const SHIPPED: [(&str, &str); 3] = [
     ("hydraulic-rig", include_str!("../../firmware-config/kinds/hydraulic-rig.toml")),
+    ("tennessee-eastman", include_str!("../../firmware-config/kinds/tennessee-eastman.toml")),
     ("water-pump", include_str!("../../firmware-config/kinds/water-pump.toml")),
 ];
 

@@ -1,7 +1,7 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use ndarray::Array2;
+use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
 use super::baseline::Baseline;
@@ -118,8 +118,14 @@ pub(super) struct CalibratedNetwork {
     pub scaling: Scaling,
     /// For each channel of the network its place in a sample.
     pub places: Vec<usize>,
-    /// Of the residuals of the scored channels, in the order of their names.
+    /// The channels that it changes at all, as places in the list of the scored ones.
+    pub charted: Vec<usize>,
+    /// Of the residuals of these.
     pub chart: FittedMewma,
+    /// Whether the network goes on after an interruption.
+    pub bridges_gaps: bool,
+    /// Whether its package tells how far residuals stray from day to day, so that the limit need not allow for it.
+    pub knows_drift: bool,
     /// The share of the scored channels' variance that the network leaves unexplained, 0 to 1: how much weight the chart
     /// of the channels themselves keeps. Where a load cycle makes up nearly all variance it has nothing to say.
     pub unexplained: f64,
@@ -150,7 +156,10 @@ impl Calibration {
             });
         }
         let (standardised, drift) = standardised(&judged, &channels, &scored);
-        let charts = FittedCharts::fit(&standardised, &drift, rhythm.period(network.is_some()))
+        // A few cycles of one day know nothing of the next day's levels, which the kind's drift tells of; many do.
+        let few_cycles = drift.iter().any(|drift| *drift > 0.0)
+            && network.as_ref().is_some_and(|(_, contract)| rows.len() < MANY_WINDOWS * contract.window);
+        let charts = FittedCharts::fit(&standardised, &drift, rhythm.period(few_cycles))
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
@@ -197,7 +206,8 @@ impl Calibration {
             && self.channels.iter().all(finite)
             && self.network.as_ref().is_none_or(|network| {
                 let width = network.places.len();
-                network.chart.is_whole(scored)
+                network.chart.is_whole(network.charted.len())
+                    && network.charted.iter().all(|place| *place < scored)
                     && (0.0..=1.0).contains(&network.unexplained)
                     && network.scaling.centre.len() == width
                     && network.scaling.scale.len() == width
@@ -281,6 +291,8 @@ pub enum CalibrationError {
     ChannelMissing(Name),
     #[error("the network needs more than {needed} rows before its first output, the calibration has {rows}")]
     ShorterThanWindow { rows: usize, needed: usize },
+    #[error("the network leaves all channels of this machine as they are; leave `model` out of its kind")]
+    NothingDenoised,
     #[error(transparent)]
     Inference(#[from] InferenceError),
 }
@@ -463,10 +475,18 @@ fn calibrated_network(
         return Err(too_short);
     }
     let residuals = Array2::from_shape_vec((count, scored.len()), seen).map_err(|_| too_short)?;
+    let changes = |index: &usize| residuals.column(*index).iter().any(|residual| residual.abs() > LEAST_RESIDUAL);
+    let charted: Vec<usize> = (0..scored.len()).filter(changes).collect();
+    if charted.is_empty() {
+        return Err(CalibrationError::NothingDenoised);
+    }
+    let residuals = residuals.select(Axis(1), &charted);
+    let scored: Vec<usize> = charted.iter().map(|&index| scored[index]).collect();
     let network_place = |place: usize| places.iter().position(|known| *known == place);
-    let drift = scored
-        .iter()
-        .map(|&place| network_place(place).map_or(0.0, |known| channels[place].drift / scaling.scale[known]));
+    let drift = scored.iter().map(|&place| {
+        network_place(place)
+            .map_or(0.0, |known| contract.channels[known].drift.unwrap_or(channels[place].drift) / scaling.scale[known])
+    });
     let (chart, _) = FittedMewma::fit(&residuals, &drift.collect::<Vec<f64>>())
         .ok_or(CalibrationError::TooFewRows { rows: count })?;
     let shares = residuals.columns().into_iter().zip(&scored).filter_map(|(residual, &place)| {
@@ -479,7 +499,15 @@ fn calibrated_network(
     });
     let shares: Vec<f64> = shares.collect();
     let unexplained = shares.iter().sum::<f64>() / (shares.len() as f64).max(1.0);
-    Ok(CalibratedNetwork { scaling, places, chart, unexplained })
+    Ok(CalibratedNetwork {
+        scaling,
+        places,
+        charted,
+        chart,
+        bridges_gaps: contract.bridges_gaps,
+        knows_drift: contract.channels.iter().any(|channel| channel.drift.is_some()),
+        unexplained,
+    })
 }
 
 /// Turns a machine's rows into residuals: what is measured less what the network makes of it, in scaled units.
@@ -551,5 +579,9 @@ const CLIP: f64 = 30.0;
 /// Ranges between the 1 % and the 99 % quantile beyond which a reading of a calibration is not believed.
 const FAR: f64 = 5.0;
 const STRETCHES: usize = 4;
+/// Of the network: a calibration of so many holds enough cycles to judge whole ones.
+const MANY_WINDOWS: usize = 20;
+/// In scaled units; a network that changes a channel by less leaves it as it is.
+const LEAST_RESIDUAL: f64 = 1e-6;
 /// In standard deviations of the channel; less is the last digit of a converter.
 const LEAST_CHANGE: f64 = 1e-3;

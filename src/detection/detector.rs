@@ -39,7 +39,12 @@ struct Network {
     scaling: Scaling,
     residuals: Residuals,
     denoiser: Box<dyn Denoiser>,
+    /// The channels that it changes at all, as places in the list of the scored ones.
+    charted: Vec<usize>,
     chart: Mewma,
+    bridges_gaps: bool,
+    /// How far beyond its cross-fitted 99 % quantile the limit of the chart lies.
+    fleet: f64,
     /// The weight of the channels' own chart beside this one's, which has 1.
     unexplained: f64,
 }
@@ -109,7 +114,10 @@ impl Detector {
                 scaling: calibrated.scaling,
                 residuals: Residuals::new(calibrated.places, &scored),
                 denoiser,
+                charted: calibrated.charted,
                 chart: Mewma::new(calibrated.chart),
+                bridges_gaps: calibrated.bridges_gaps,
+                fleet: if calibrated.knows_drift { 1.0 } else { FLEET },
                 unexplained: calibrated.unexplained,
             }
         });
@@ -154,7 +162,7 @@ impl Detector {
         if stood {
             self.baselines.iter_mut().flatten().for_each(Baseline::reset);
         }
-        if let Some(network) = self.network.as_mut().filter(|_| gap) {
+        if let Some(network) = self.network.as_mut().filter(|network| gap && !network.bridges_gaps) {
             network.denoiser.reset();
         }
         let mut fault = None;
@@ -282,8 +290,8 @@ impl Detector {
     fn shares(&self) -> Vec<f64> {
         // Whoever has more to say has more to say about whose doing it is.
         let mut attribution = self.charts.attribution(self.scored.len(), self.by_channels);
-        if let Some(network) = &self.network {
-            attribution.add(network.chart.reconstruction(1.0 / FLEET));
+        if let Some(network) = self.network.as_ref().filter(|_| self.by_network > 0.0) {
+            attribution.add(network.chart.reconstruction_of(&network.charted, 1.0 / network.fleet));
         }
         let mut shares = vec![0.0; self.scored.len()];
         attribution.write_shares(&mut shares);
@@ -299,16 +307,20 @@ impl Detector {
         let mut by_channels = self.charts.observe(&self.standardised, gap);
         let mut distance = by_channels;
         if let Some(network) = &mut self.network {
-            let residual = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)?;
-            let Some(residual) = residual else { return Ok(None) };
-            let by_network = network.chart.observe(residual.iter().copied()) / FLEET;
             by_channels *= BESIDE_NETWORK;
-            self.by_network = by_network;
-            // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels' own
-            // chart does not know the load cycle.
-            let part = network.unexplained / (1.0 + network.unexplained);
-            let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
-            distance = both.exp().max(by_channels);
+            distance = by_channels;
+            self.by_network = 0.0;
+            // A network that started anew has nothing to say yet; the charts have.
+            if let Some(residual) = network.residuals.observe(&self.values, &network.scaling, &mut *network.denoiser)? {
+                let charted = network.charted.iter().map(|&index| residual[index]);
+                let by_network = network.chart.observe(charted) / network.fleet;
+                self.by_network = by_network;
+                // Either chart may see what the other one cannot: the network follows a level that drifts away, the channels'
+                // own charts do not know what wear does.
+                let part = network.unexplained / (1.0 + network.unexplained);
+                let both = part * by_channels.max(LEAST).ln() + (1.0 - part) * by_network.max(LEAST).ln();
+                distance = both.exp().max(by_channels);
+            }
         }
         self.by_channels = by_channels;
         let seen = self.scored.iter().any(|&place| !self.values[place].is_nan());
@@ -325,7 +337,8 @@ impl Detector {
         // following it explains nothing.
         let by_network = self.network.as_ref().and_then(|network| {
             let place = network.residuals.network_place(index)?;
-            Some(network.chart.deviation(index) * network.scaling.scale[place])
+            let charted = network.charted.iter().position(|charted| *charted == index)?;
+            Some(network.chart.deviation(charted) * network.scaling.scale[place])
         });
         let deviation = by_network.filter(|_| by_chart.abs() < BEYOND * channel.scale()).unwrap_or(by_chart);
         Contribution {
@@ -348,7 +361,7 @@ impl Detector {
 /// The share of sound rows that is meant to lie above the limit.
 const NOMINAL: f64 = 0.01;
 /// How far beyond its cross-fitted 99 % quantile the limit of the network's chart lies: as for the other charts, but the
-/// residual of a network knows less of the drift to come.
+/// residual of a network knows less of the drift to come, unless its package tells of it.
 const FLEET: f64 = 4.0;
 /// Of the limit; with a network there are no rows held out that would tell.
 const USUAL: f64 = 0.16;

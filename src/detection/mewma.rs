@@ -52,6 +52,11 @@ impl Mewma {
     pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
         self.distance.reconstruction(Layout { figures: 1, channels: None }, weight)
     }
+
+    /// The same of a chart that looks at some of the channels only.
+    pub fn reconstruction_of<'d>(&'d self, channels: &'d [usize], weight: f64) -> Reconstruction<'d> {
+        self.distance.reconstruction(Layout { figures: 1, channels: Some(channels) }, weight)
+    }
 }
 
 impl FittedMewma {

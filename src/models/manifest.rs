@@ -52,6 +52,9 @@ pub struct Contract {
     pub window: usize,
     /// Whether an output column depends on no later input column.
     pub causal: bool,
+    /// Whether it goes on after an interruption, having learned to do so; else it starts anew.
+    #[serde(default)]
+    pub bridges_gaps: bool,
     /// The time between two columns in training.
     #[serde(deserialize_with = "duration")]
     pub cadence: Duration,
@@ -70,6 +73,9 @@ pub struct ChannelContract {
     pub unit: String,
     /// The least scale, in the channel's unit.
     pub floor: f64,
+    /// How far the residual strays from one sound day to the next: a standard deviation, in the channel's unit. None: as far
+    /// as the channel itself.
+    pub drift: Option<f64>,
 }
 
 /// Inputs and outputs that the files must reproduce.

@@ -188,6 +188,9 @@ fn check_contract(manifest: &Manifest) -> Result<(), String> {
         if !(channel.floor >= 0.0 && channel.floor.is_finite()) {
             return Err(format!("the floor of channel {} is {}, expected zero or more", channel.name, channel.floor));
         }
+        if let Some(drift) = channel.drift.filter(|drift| !(*drift >= 0.0 && drift.is_finite())) {
+            return Err(format!("the drift of channel {} is {drift}, expected zero or more", channel.name));
+        }
     }
     if !(vectors.tolerance > 0.0 && vectors.tolerance <= LOOSEST_TOLERANCE) {
         return Err(format!("vectors.tolerance is {}, expected up to {LOOSEST_TOLERANCE}", vectors.tolerance));

@@ -46,5 +46,7 @@ macro_rules! package {
 /// Packages by name, each with its files by name.
 type Packages = [(&'static str, &'static [(&'static str, &'static [u8])])];
 
-const SHIPPED: &Packages =
-    &[package!("hydraulic-dae", "manifest.toml", "denoiser.onnx", "vectors.json", "MODEL_CARD.md")];
+const SHIPPED: &Packages = &[
+    package!("hydraulic-dae", "manifest.toml", "denoiser.onnx", "vectors.json", "MODEL_CARD.md"),
+    package!("tennessee-eastman-dae", "manifest.toml", "denoiser.onnx", "vectors.json", "MODEL_CARD.md"),
+];

@@ -140,6 +140,7 @@ impl Sketch {
             name: Name::parse(&format!("ch{index}")).expect("a name"),
             unit: String::new(),
             floor: 0.0,
+            drift: None,
         };
         Contract {
             input: "x".to_owned(),
@@ -148,6 +149,7 @@ impl Sketch {
             dtype: "float32".to_owned(),
             window,
             causal: true,
+            bridges_gaps: false,
             cadence: std::time::Duration::from_secs(1),
             clip: 4.0,
             channels: (0..self.channels).map(channel).collect(),

@@ -1,14 +1,16 @@
 //! How right the scores are, on recordings of real machines: `cargo test --release --test accuracy [-- --full]`.
 //!
 //! Runs the product's own pipeline, prints one table a data set and fails when a figure falls below what was reached before.
-//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, scatter,
-//! rates, foundation, profiles, controls or blame runs one set alone.
+//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, rig-kind,
+//! scatter, rates, foundation, profiles, controls or blame runs one set alone. ACCURACY_KINDS names a folder of networks that were
+//! trained for this; see `models/README.md`.
 
 mod baseline;
 mod blame;
 mod controls;
 mod foundation;
 mod judge;
+mod kinds;
 mod profiles;
 mod rates;
 mod report;
@@ -16,9 +18,12 @@ mod scatter;
 mod series;
 mod sets;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use kinds::Trained;
 use report::Report;
+use series::Series;
 use sets::{COMPONENTS, Rig};
 
 fn main() -> ExitCode {
@@ -66,6 +71,12 @@ fn main() -> ExitCode {
             floors.at_least(&format!("{title}: against its best part"), against, [-0.02, -0.04]);
         }
     }
+    if wanted("rig-kind") {
+        rig_kind(&data, &mut floors);
+    }
+    if let Some(folder) = std::env::var_os("ACCURACY_KINDS").map(PathBuf::from) {
+        kinds::report(&data, &folder);
+    }
     if wanted("scatter") {
         scatter::report(&data, seeds.clone(), &mut floors);
     }
@@ -85,6 +96,27 @@ fn main() -> ExitCode {
         blame::report(&data, seeds.clone(), &mut floors);
     }
     floors.verdict()
+}
+
+/// The rig with the network of its kind, as it learned from every second run; judged on the others.
+fn rig_kind(data: &Path, floors: &mut Floors) {
+    let held_out = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/accuracy/held-out");
+    let kind = Trained::shipped("hydraulic-rig").with_model_in(&held_out);
+    let rig = Rig::open(data).unseen();
+    for (component, asked_held) in [[0.99; 2], [0.99; 2], [0.99, 0.98], [0.99; 2]].into_iter().enumerate() {
+        let title = format!("rig, only the {} differs, kind", COMPONENTS[component]);
+        let one = Report::of(&title, &[rig.one_differs(component).of_kind(&kind)], 0);
+        one.print();
+        floors.at_least(&format!("{title}: AUPRC"), one.product().auprc(), asked_held);
+    }
+    for (component, asked_held) in [[0.98; 2], [0.90, 0.75], [0.96; 2], [0.85, 0.80]].into_iter().enumerate() {
+        let title = format!("rig, {}, the other three vary, unseen runs", COMPONENTS[component]);
+        Report::of(&title, &rig.nuisance(component), 0).print();
+        let series: Vec<Series> = rig.nuisance(component).into_iter().map(|series| series.of_kind(&kind)).collect();
+        let nuisance = Report::of(&format!("{title}, kind"), &series, 0);
+        nuisance.print();
+        floors.at_least(&format!("{title}, kind: AUPRC"), nuisance.product().auprc(), asked_held);
+    }
 }
 
 /// The figures that must not be worse.

@@ -50,7 +50,7 @@ fn made_up(name: &str, rows: Vec<Vec<f64>>) -> Series {
     let channels = (0..rows[0].len()).map(|n| Name::from_recording(&format!("c{n}"))).collect();
     let times = (0..rows.len()).map(|row| second(row as i64)).collect();
     let labels = vec![false; rows.len()];
-    Series { name: name.to_owned(), channels, rows, times, labels, calibrate: 0 }
+    Series { name: name.to_owned(), channels, rows, times, labels, calibrate: 0, kind: None }
 }
 
 pub fn normal(random: &mut ChaCha8Rng) -> f64 {

@@ -70,7 +70,15 @@ fn walking(seed: u64) -> Series {
         .collect();
     let channels = (1..=8).map(|n| wheeltapper::acquisition::Name::from_recording(&format!("c{n}"))).collect();
     let times = (0..1600).map(second).collect();
-    Series { name: "made-up walks".to_owned(), channels, rows, times, labels: vec![false; 1600], calibrate: 800 }
+    Series {
+        name: "made-up walks".to_owned(),
+        channels,
+        rows,
+        times,
+        labels: vec![false; 1600],
+        calibrate: 800,
+        kind: None,
+    }
 }
 
 fn judged(untouched: &Series, fault: Fault, seed: u64) -> Vec<(String, f64)> {

@@ -13,6 +13,8 @@ use wheeltapper::machine::{CalibrationLength, Machine, Profile};
 use wheeltapper::manipulation::Sample;
 use wheeltapper::recording::{ReadOptions, Recording};
 
+use super::kinds::Trained;
+
 /// A recording of one machine: rows to calibrate on, then rows to score.
 #[derive(Clone)]
 pub struct Series {
@@ -22,6 +24,8 @@ pub struct Series {
     pub times: Vec<Timestamp>,
     pub labels: Vec<bool>,
     pub calibrate: usize,
+    /// None: the universal profile.
+    pub kind: Option<Trained>,
 }
 
 /// What the pipeline made of the rows after the calibration.
@@ -35,9 +39,9 @@ pub struct Scored {
 }
 
 impl Series {
-    /// Runs it through a machine of the universal profile, as `score` does.
+    /// Runs it through a machine of its profile, as `score` does.
     pub fn score(&self) -> Scored {
-        self.score_as(universal(self.calibrate))
+        self.score_as(self.profile())
     }
 
     /// Runs it through a machine of another profile.
@@ -68,6 +72,19 @@ impl Series {
             }
         }
         scored
+    }
+
+    /// The same rows as a machine of a kind.
+    pub fn of_kind(self, kind: &Trained) -> Self {
+        Self { kind: Some(kind.clone()), ..self }
+    }
+
+    fn profile(&self) -> Profile {
+        let universal = universal(self.calibrate);
+        match &self.kind {
+            Some(kind) => kind.shape(universal),
+            None => universal,
+        }
     }
 
     /// The labels of the rows after the calibration.
@@ -106,7 +123,7 @@ pub fn read(path: &Path, label: Option<&str>, ignored: &[&str]) -> Series {
         Some(label) => column(path, label).into_iter().map(|value| value > 0.5).collect(),
         None => vec![false; rows.len()],
     };
-    Series { name: path.display().to_string(), channels, rows, times, labels, calibrate: 0 }
+    Series { name: path.display().to_string(), channels, rows, times, labels, calibrate: 0, kind: None }
 }
 
 /// One column of a file.

@@ -51,6 +51,7 @@ pub fn tep(data: &Path) -> Vec<Series> {
             times,
             labels,
             calibrate,
+            kind: None,
         });
     }
     series
@@ -64,7 +65,7 @@ pub fn tep_sound(data: &Path) -> Series {
     let times = (0..rows.len()).map(|row| second(180 * row as i64)).collect();
     let labels = vec![false; rows.len()];
     let calibrate = sound.rows.len() + 480;
-    Series { name: "chemical plant".to_owned(), channels: sound.channels, rows, times, labels, calibrate }
+    Series { name: "chemical plant".to_owned(), channels: sound.channels, rows, times, labels, calibrate, kind: None }
 }
 
 /// The hydraulic rig's recording with what each row says of its components.
@@ -111,6 +112,16 @@ impl Rig {
         Self { channels: all.channels, runs }
     }
 
+    /// The runs that a network which learned from the others has not seen: every second one.
+    pub fn unseen(mut self) -> Self {
+        let mut place = 0;
+        self.runs.retain(|_| {
+            place += 1;
+            place % 2 == 0
+        });
+        self
+    }
+
     /// One component differs, all others are sound: calibrated on ten cycles of the longest sound run, scored on the rest of it, on
     /// the other one, a single cycle, and on all runs in which only this component differs.
     pub fn one_differs(&self, component: usize) -> Series {
@@ -152,6 +163,7 @@ impl Rig {
             times: (0..run.rows.len()).map(|row| second(row as i64)).collect(),
             labels: vec![false; run.rows.len()],
             calibrate: 0,
+            kind: None,
         };
         self.runs.iter().map(alone).collect()
     }
@@ -168,7 +180,7 @@ impl Rig {
             let times = (0..rows.len()).map(|row| second(row as i64)).collect();
             let labels = vec![false; rows.len()];
             let name = format!("hydraulic rig, run {number}");
-            Series { name, channels: all.channels.clone(), times, labels, rows, calibrate: 0 }
+            Series { name, channels: all.channels.clone(), times, labels, rows, calibrate: 0, kind: None }
         };
         LONGEST.map(of).into()
     }
@@ -186,6 +198,7 @@ impl Rig {
             times: Vec::new(),
             labels: Vec::new(),
             calibrate: calibrating.iter().map(|run| run.rows.len()).sum(),
+            kind: None,
         };
         let mut clock = 0;
         for run in calibrating.iter().copied().chain(scored) {

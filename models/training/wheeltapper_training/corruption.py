@@ -18,9 +18,6 @@ DRIFT_LEVEL = 2.0
 DRIFT_SLOPE = 0.2
 """Standard deviation of the change over a window, in drifts of the channel."""
 FAULT_PROBABILITY = 0.12
-LARGEST_FAULT = 10.0
-"""Largest step or ramp, in scaled units."""
-GAIN_RANGE = (0.005, 0.5)
 NOISE_SHARE = 0.5
 """Standard deviation of the added noise, as a share of the channel's own noise."""
 
@@ -30,11 +27,14 @@ class Corruption:
     """Sizes of the corruption per channel, each [channels], in scaled units.
 
     `noise` is what a channel does around its own mean cycle, `drift` how far its level moves between recordings of
-    one and the same condition.
+    one and the same condition, `largest_step` the size of the largest step or ramp.
     """
 
     noise: Tensor
     drift: Tensor
+    largest_step: float = 10.0
+    gains: tuple[float, float] = (0.005, 0.5)
+    """Least and largest change of gain."""
 
     def apply(self, measured: Tensor, expected: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Input and target [batch, channels, time] from windows of that shape, measured and free of noise."""
@@ -68,8 +68,8 @@ class Corruption:
         rise = ((steps - onset) / uniform(1.0, time)).clamp(0.0, 1.0)
         sign = uniform(-1.0, 1.0).sign()
 
-        size = (self.noise.log()[:, None] + uniform(0.0, 1.0) * (LARGEST_FAULT / self.noise).log()[:, None]).exp()
-        gain = uniform(math.log(GAIN_RANGE[0]), math.log(GAIN_RANGE[1])).exp()
+        size = (self.noise.log()[:, None] + uniform(0.0, 1.0) * (self.largest_step / self.noise).log()[:, None]).exp()
+        gain = uniform(*map(math.log, self.gains)).exp()
         delayed = torch.cat([signal[..., :1], signal[..., :-1]], dim=-1)
 
         shapes = torch.stack([

@@ -2,7 +2,9 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import onnx
@@ -10,7 +12,7 @@ import onnxruntime
 import torch
 from onnx.reference import ReferenceEvaluator
 
-from .causal_net import CausalDenoiser
+from .scaling import CLIP
 
 FORMAT = 1
 OPSET = 17
@@ -18,11 +20,75 @@ EXPORT_TOLERANCE = 1e-5
 VECTOR_TOLERANCE = 1e-4
 VECTOR_DIGITS = 8
 
+class Denoiser(Protocol):
+    """A net with input and output [batch, channels, time]; the newest output column depends on `window` input columns."""
+
+    window: int
+    parameter_count: int
+
+    def __call__(self, signal: torch.Tensor) -> torch.Tensor: ...
+
+
 Table = dict[str, object]
 """One TOML table: its values are strings, numbers, booleans or lists of strings."""
 
 
-def export(net: CausalDenoiser, channels: int, path: Path) -> None:
+@dataclass(frozen=True)
+class Identity:
+    """What a package says of itself besides its network."""
+
+    name: str
+    version: str
+    kind: str
+    licence: str
+    data: str
+    data_licence: str
+    attribution: str
+    command: str
+    seed: int
+    cadence: str
+    clip: float = CLIP
+
+
+def write_denoiser(folder: Path, identity: Identity, net: Denoiser, channels: list[Table], inputs: list[np.ndarray]) -> None:
+    """Fills `folder`, in which MODEL_CARD.md lies already: network, vectors from `inputs` [channels, time], manifest."""
+    export(net, len(channels), folder / "denoiser.onnx")
+    write_vectors(net, inputs, folder / "vectors.json")
+    tables = {
+        "": {
+            "format": FORMAT,
+            "name": identity.name,
+            "version": identity.version,
+            "kind": identity.kind,
+            "task": "denoise",
+            "licence": identity.licence,
+        },
+        "training": {
+            "data": identity.data,
+            "data_licence": identity.data_licence,
+            "attribution": identity.attribution,
+            "command": identity.command,
+            "seed": identity.seed,
+            "parameters": net.parameter_count,
+        },
+        "contract": {
+            "input": "x",
+            "output": "y",
+            "axes": ["batch", "channels", "time"],
+            "dtype": "float32",
+            "window": net.window,
+            "causal": True,
+            "bridges_gaps": True,
+            "cadence": identity.cadence,
+            "clip": identity.clip,
+        },
+        "contract.channel": channels,
+        "vectors": {"path": "vectors.json", "tolerance": VECTOR_TOLERANCE},
+    }
+    write_manifest(folder, tables, ["denoiser.onnx", "vectors.json", "MODEL_CARD.md"])
+
+
+def export(net: Denoiser, channels: int, path: Path) -> None:
     """Writes `net` as ONNX with input `x` and output `y` [N, channels, T], N and T symbolic, and checks the file."""
     torch.onnx.export(
         net,
@@ -62,7 +128,7 @@ def fold_paddings(graph: onnx.GraphProto) -> None:
             graph.node.remove(node)
 
 
-def compare_with_runtime(net: CausalDenoiser, channels: int, path: Path) -> None:
+def compare_with_runtime(net: Denoiser, channels: int, path: Path) -> None:
     """Fails unless onnxruntime gives what PyTorch gives, for several batch sizes and lengths.
 
     The tolerance is a share of the largest output, which a channel at the clip takes beyond 12.
@@ -78,13 +144,13 @@ def compare_with_runtime(net: CausalDenoiser, channels: int, path: Path) -> None
             raise ValueError(f"{path.name} differs from PyTorch by {difference:.1e} at {batch} x {time}")
 
 
-def expected(net: CausalDenoiser, x: np.ndarray) -> np.ndarray:
+def expected(net: Denoiser, x: np.ndarray) -> np.ndarray:
     """Output of the net for x, both [batch, channels, time]."""
     with torch.no_grad():
         return net(torch.tensor(x, dtype=torch.float32)).numpy()
 
 
-def write_vectors(net: CausalDenoiser, inputs: list[np.ndarray], path: Path) -> None:
+def write_vectors(net: Denoiser, inputs: list[np.ndarray], path: Path) -> None:
     """Writes inputs [channels, time] and the outputs for them, one row of the file a channel."""
     cases = []
     for rows in inputs:

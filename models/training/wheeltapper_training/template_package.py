@@ -4,7 +4,7 @@ from pathlib import Path
 from string import Template
 
 from .package import FORMAT, write_manifest
-from .recordings import ATTRIBUTION, CHANNELS, LICENCE, Run
+from .recordings import ATTRIBUTION, CHANNELS, LICENCE, read_hydraulic
 from .template import fit_noise, fit_template, write_cycle, write_noise
 
 NAME = "hydraulic-template"
@@ -14,9 +14,10 @@ CARD = Path(__file__).with_name("template_card.md")
 """The model card, with places for what is known only after fitting."""
 
 
-def make_template(runs: list[Run], seed: int, folder: Path) -> None:
+def make_template(data: Path, seed: int, folder: Path) -> None:
     """Fills `folder`; the fit is in closed form, and the seed is only put on record."""
-    sound = [run for run in runs if not run.stalled.any()]
+    runs = read_hydraulic(data)
+    sound = [run for run in read_hydraulic(data) if not run.stalled.any()]
     template = fit_template(sound)
     write_cycle(template, folder / "cycle.csv")
     write_noise(fit_noise(sound, template), folder / "noise.csv")
