@@ -55,7 +55,7 @@ fn a_package_is_inspected_before_anything_takes_it() {
     assert!(brought["vectors"]["largest"].as_f64() < brought["vectors"]["tolerance"].as_f64(), "{brought}");
     assert_eq!(json(&wheeltapper(["model", "inspect", folder, "--json"])), brought);
     let text = wheeltapper(["model", "inspect", folder]).out;
-    assert!(text.starts_with("hydraulic-dae 1.0.0, denoise for the kind hydraulic-rig\n"), "{text}");
+    assert!(text.starts_with("hydraulic-dae 2.0.0, denoise for the kind hydraulic-rig\n"), "{text}");
     assert!(text.ends_with("  engine    ring\n"), "{text}");
 
     package.edit_manifest("licence = \"CC-BY-4.0\"", "licence = \"CC0-1.0\"");
