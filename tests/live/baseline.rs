@@ -40,18 +40,18 @@ fn a_fault_within_the_calibration_is_said_with_times_and_channel() {
     let broker = Mosquitto::start();
     let setup = Setup::new(broker.port, "");
     let (mut subscriber, _gateway) = broker.with_gateway(&setup);
-    let rows = lines(0..200, 0.0) + &lines(200..260, 6.0) + &lines(260..420, 0.0);
+    let rows = lines(0..200, 0.0) + &lines(200..320, 6.0) + &lines(320..420, 0.0);
     broker.publish_lines("plant/m/telemetry", &rows);
     let status = subscriber.wait("the status", |heard| heard.payload["machines"]["m"]["baseline"] == "doubtful");
     schema::assert_valid("status", &status.payload);
     let doubtful = subscriber.wait("the baseline", |heard| heard.payload["state"] == "doubtful").payload;
     let doubt = &doubtful["doubt"];
-    assert_eq!((&doubt["from_row"], &doubt["to_row"]), (&json!(201), &json!(260)));
+    assert_eq!((&doubt["from_row"], &doubt["to_row"]), (&json!(201), &json!(320)));
     assert_eq!(doubt["channels"][0]["channel"], "b");
     assert!(doubt["from"].as_str().unwrap() <= doubt["to"].as_str().unwrap());
     assert!(doubtful["text"].as_str().unwrap().contains("calibrate again"));
     let log = std::fs::read_to_string(setup.log()).unwrap();
-    assert!(log.contains("rows 201 to 260 of the calibration"), "{log}");
+    assert!(log.contains("rows 201 to 320 of the calibration"), "{log}");
 }
 
 #[test]
