@@ -378,14 +378,14 @@ fn what_one_engine_remembers_another_one_takes_up() {
 
 /// Ten thousand of them stay within the caches and the memory of a small gateway.
 #[test]
-fn a_machine_of_the_rig_keeps_less_than_eleven_kibibytes() {
+fn a_machine_of_the_rig_keeps_less_than_twelve_kibibytes() {
     let package = shipped("hydraulic-dae").expect("it comes with the binary");
     let contract = Model::load(&package, false).expect("it is sound").manifest().contract.clone();
     let onnx = package.read("denoiser.onnx", u64::MAX).expect("it was read a moment ago");
     let chosen = Case { onnx, contract }.choose(EngineKind::Ring);
-    assert!(chosen.difference() <= SAME, "{:e}", chosen.difference());
+    assert!(chosen.difference() <= LARGEST_DIFFERENCE, "{:e}", chosen.difference());
     let Engine::Ring(program) = &chosen.engine else { panic!("it does not run on the ring: {}", chosen.why()) };
-    assert!(size_of::<f32>() * program.values() < 11 * 1024, "{} values", program.values());
+    assert!(size_of::<f32>() * program.values() < 12 * 1024, "{} values", program.values());
 }
 
 #[derive(Clone, Debug)]

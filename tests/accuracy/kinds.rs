@@ -56,8 +56,8 @@ impl Trained {
     }
 }
 
-/// Judges networks that may not be shipped, or are not yet: `folder/skab-even` has learned from the files with even places, and judges
-/// the others, `folder/skab-odd` the other way round; `folder/tep` from the sound rows that the plant is calibrated on.
+/// Judges networks that may not be shipped: `folder/skab-even` has learned from the files with even places and judges the others,
+/// `folder/skab-odd` the other way round.
 pub fn report(data: &Path, folder: &Path) {
     let skab = sets::skab(data);
     let [even, odd] = ["skab-even", "skab-odd"].map(|name| folder.join(name));
@@ -68,12 +68,6 @@ pub fn report(data: &Path, folder: &Path) {
         let report = Report::of("SKAB, kind, network from the other half of the files", &series, 0);
         report.print();
         report.print_bootstrap(0);
-    }
-    let tep = folder.join("tep");
-    if tep.is_dir() {
-        let network = Trained::in_folder(&tep, "tennessee-eastman");
-        let series: Vec<Series> = sets::tep(data).into_iter().map(|series| series.of_kind(&network)).collect();
-        Report::of("Tennessee Eastman, kind", &series, 0).print();
     }
 }
 

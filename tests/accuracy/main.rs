@@ -1,9 +1,9 @@
 //! How right the scores are, on recordings of real machines: `cargo test --release --test accuracy [-- --full]`.
 //!
 //! Runs the product's own pipeline, prints one table a data set and fails when a figure falls below what was reached before.
-//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, rig, rig-kind,
-//! scatter, rates, foundation, profiles, controls or blame runs one set alone. ACCURACY_KINDS names a folder of networks that were
-//! trained for this; see `models/README.md`.
+//! Labels judge, nothing else; no figure is point-adjusted. `--full` draws with five seeds; ACCURACY_SET=skab, tep, tep-kind, rig,
+//! rig-kind, scatter, rates, foundation, profiles, controls or blame runs one set alone. ACCURACY_KINDS names a folder of networks
+//! that were trained for this; see `models/README.md`.
 
 mod baseline;
 mod blame;
@@ -74,6 +74,15 @@ fn main() -> ExitCode {
     if wanted("rig-kind") {
         rig_kind(&data, &mut floors);
     }
+    if wanted("tep-kind") {
+        let kind = Trained::shipped("tennessee-eastman");
+        let series: Vec<Series> = sets::tep(&data).into_iter().map(|series| series.of_kind(&kind)).collect();
+        let tep = Report::of("Tennessee Eastman, detectable faults, kind", &series, 0);
+        tep.print();
+        floors.at_least("TEP, kind: AUPRC", tep.product().auprc(), [0.985; 2]);
+        floors.at_most("TEP, kind: MAR", tep.product().confusion().mar(), [20.0; 2]);
+        floors.at_least("TEP, kind, against its best part", tep.product().auprc() - tep.best_part(), [-0.02; 2]);
+    }
     if let Some(folder) = std::env::var_os("ACCURACY_KINDS").map(PathBuf::from) {
         kinds::report(&data, &folder);
     }
@@ -103,13 +112,13 @@ fn rig_kind(data: &Path, floors: &mut Floors) {
     let held_out = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/accuracy/held-out");
     let kind = Trained::shipped("hydraulic-rig").with_model_in(&held_out);
     let rig = Rig::open(data).unseen();
-    for (component, asked_held) in [[0.99; 2], [0.99; 2], [0.99, 0.98], [0.99; 2]].into_iter().enumerate() {
+    for (component, asked_held) in [[0.99; 2], [0.99; 2], [0.99; 2], [0.99, 0.98]].into_iter().enumerate() {
         let title = format!("rig, only the {} differs, kind", COMPONENTS[component]);
         let one = Report::of(&title, &[rig.one_differs(component).of_kind(&kind)], 0);
         one.print();
         floors.at_least(&format!("{title}: AUPRC"), one.product().auprc(), asked_held);
     }
-    for (component, asked_held) in [[0.98; 2], [0.90, 0.75], [0.96; 2], [0.85, 0.80]].into_iter().enumerate() {
+    for (component, asked_held) in [[0.98; 2], [0.90; 2], [0.96; 2], [0.85, 0.84]].into_iter().enumerate() {
         let title = format!("rig, {}, the other three vary, unseen runs", COMPONENTS[component]);
         Report::of(&title, &rig.nuisance(component), 0).print();
         let series: Vec<Series> = rig.nuisance(component).into_iter().map(|series| series.of_kind(&kind)).collect();
