@@ -5,7 +5,7 @@ use std::{
     io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::{Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
@@ -24,7 +24,14 @@ fn open(dir: &Path) -> (Outbox, Recovery) {
 }
 
 fn open_with(dir: &Path, limits: Limits) -> (Outbox, Recovery) {
-    Outbox::open(dir, limits).expect("the start always continues")
+    // A process that another test is about to start holds all locks of this one until it has begun.
+    let patience = Instant::now() + Duration::from_secs(5);
+    loop {
+        match Outbox::open(dir, limits) {
+            Err(OutboxError::InUse { .. }) if Instant::now() < patience => std::thread::yield_now(),
+            opened => return opened.expect("the start always continues"),
+        }
+    }
 }
 
 fn now() -> Timestamp {
