@@ -104,9 +104,9 @@ def run_own(arguments: argparse.Namespace) -> None:
     print(f"{machine.rows} rows in {len(machine.stretches)} stretches, {len(machine.channels)} channels; training")
     print(make_own(machine, order))
     print(
-        f"\nTry it:     wheeltapper score RECORDING --kind {order.kind} --kinds {order.out}/kinds "
-        f"--models {order.out}/models --allow-unsigned"
-        f"\nInstall it: copy {order.out}/kinds and {order.out}/models to the folders that `kinds` and `models` name in the "
+        f"\nTry it:     wheeltapper score RECORDING --kind {order.kind} --kinds {arguments.out}/kinds "
+        f"--models {arguments.out}/models --allow-unsigned"
+        f"\nInstall it: copy {arguments.out}/kinds and {arguments.out}/models to the folders that `kinds` and `models` name in the "
         "configuration, and set `allow_unsigned = true`"
     )
 
