@@ -10,7 +10,7 @@ use super::doubt::OutlyingStretch;
 use super::drift::FittedDrift;
 use super::mewma::FittedMewma;
 use super::outlying::outlying_stretch;
-use super::period::{self, Period, period_of};
+use super::period::Rhythm;
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
@@ -26,6 +26,13 @@ pub struct ChannelProfile {
     pub drift: f64,
 }
 
+impl ChannelProfile {
+    /// Of a channel of which nothing else is known.
+    pub fn of(name: Name) -> Self {
+        Self { name, unit: None, limits: Limits::default(), role: Role::default(), drift: 0.0 }
+    }
+}
+
 /// What a channel is used for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Role {
@@ -36,24 +43,6 @@ pub enum Role {
     Context,
     /// Judged by how it moves within a time, not by where it has come to: a temperature that creeps for hours after a start.
     Slow { time_constant: Duration },
-}
-
-/// What a machine's rows mean in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rhythm {
-    /// The time between two samples.
-    pub cadence: Duration,
-    pub cycle: LoadCycle,
-}
-
-/// Whether a machine goes through the same cycle again and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LoadCycle {
-    /// The rows of the calibration tell.
-    #[default]
-    Unknown,
-    Never,
-    Lasts(Duration),
 }
 
 /// What a machine's own rows say about it, in closed form: everything that its detector needs.
@@ -140,13 +129,14 @@ impl Calibration {
         network: Option<(&mut dyn Denoiser, &Contract)>,
     ) -> Result<Self, CalibrationError> {
         let mut believed = believed(rows, channels);
-        let outlying = outlying(&believed, channels, rhythm);
+        let mut prepared = Prepared::of(&believed, channels, rhythm.cadence);
+        let outlying = prepared.outlying(rhythm);
         if let Some(outlying) = outlying.as_ref().filter(|outlying| outlying.left_out) {
             believed.drain(outlying.rows.clone());
+            prepared = Prepared::of(&believed, channels, rhythm.cadence);
         }
         let rows = believed.as_slice();
-        let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
-        let scored: Vec<usize> = scored_places(&channels);
+        let Prepared { channels, scored, standardised, drift, level } = prepared;
         if scored.is_empty() {
             let silent = channels.iter().all(|channel| channel.part == Part::Scarce);
             let (rows, channels) = (rows.len(), channels.len());
@@ -155,11 +145,11 @@ impl Calibration {
                 false => CalibrationError::NothingVaries { rows, channels },
             });
         }
-        let (standardised, drift) = standardised(&judged, &channels, &scored);
         // A few cycles of one day know nothing of the next day's levels, which the kind's drift tells of; many do.
         let few_cycles = drift.iter().any(|drift| *drift > 0.0)
             && network.as_ref().is_some_and(|(_, contract)| rows.len() < MANY_WINDOWS * contract.window);
-        let charts = FittedCharts::fit(&standardised, &drift, rhythm.period(few_cycles))
+        let charts = level
+            .and_then(|level| FittedCharts::fit(level, &standardised, rhythm.period(few_cycles)))
             .ok_or(CalibrationError::TooFewRows { rows: rows.len() })?;
         let network = match network {
             Some((denoiser, contract)) => Some(calibrated_network(rows, &channels, denoiser, contract)?),
@@ -226,30 +216,6 @@ impl CalibratedChannel {
     /// How far a sound machine strays, within a day and from one to the next: a standard deviation, in the channel's unit.
     pub fn scale(&self) -> f64 {
         self.deviation.hypot(self.drift)
-    }
-}
-
-impl Rhythm {
-    /// The shortest and the longest cycle that a machine can be judged by.
-    pub fn bounds(cadence: Duration) -> (Duration, Duration) {
-        (cadence * period::SHORTEST as u32, cadence * period::LONGEST as u32)
-    }
-
-    /// How long a calibration must last for a cycle.
-    pub fn shortest_calibration(cycle: Duration) -> Duration {
-        cycle * period::FEWEST_CYCLES as u32
-    }
-
-    /// A kind's network knows the cycle already: beside one, none is looked for.
-    fn period(&self, network: bool) -> Period {
-        match self.cycle {
-            LoadCycle::Unknown if !network => Period::Unknown,
-            LoadCycle::Unknown | LoadCycle::Never => Period::Never,
-            LoadCycle::Lasts(length) => {
-                let rows = (length.as_secs_f64() / self.cadence.as_secs_f64().max(1e-6)).round();
-                Period::Rows(rows.clamp(period::SHORTEST as f64, period::LONGEST as f64) as usize)
-            }
-        }
     }
 }
 
@@ -322,38 +288,54 @@ fn believed(rows: &[Vec<f64>], channels: &[ChannelProfile]) -> Vec<Vec<f64>> {
     believed
 }
 
-/// Rows that look unlike all others, where there are such. Those of a machine with a load cycle that are left out make up whole
-/// cycles, so that those before and after still follow one another.
-fn outlying(rows: &[Vec<f64>], channels: &[ChannelProfile], rhythm: Rhythm) -> Option<OutlyingStretch> {
-    let (channels, judged) = channels_of(rows, channels, rhythm.cadence);
-    let scored = scored_places(&channels);
-    let names: Vec<&Name> = scored.iter().map(|&place| &channels[place].name).collect();
-    let (rows, drift) = standardised(&judged, &channels, &scored);
-    match outlying_stretch(&rows, &drift).and_then(|stretch| whole_cycles(stretch, &rows, rhythm)) {
-        Some(stretch) => Some(OutlyingStretch::left_out(stretch, &rows, &names)),
-        None => OutlyingStretch::find(&rows, &names),
+/// What the charts are fitted to.
+struct Prepared {
+    channels: Vec<CalibratedChannel>,
+    /// Places of the channels that are judged.
+    scored: Vec<usize>,
+    /// `[time, channel]` of these.
+    standardised: Array2<f64>,
+    /// How far each of these strays from one sound day to the next, alike standardised.
+    drift: Vec<f64>,
+    /// The chart of their levels, and what it makes of each row; none where the rows do not vary enough.
+    level: Option<(FittedMewma, Vec<f64>)>,
+}
+
+impl Prepared {
+    fn of(rows: &[Vec<f64>], channels: &[ChannelProfile], cadence: Duration) -> Self {
+        let judged = above_baselines(rows, channels, cadence);
+        let calibrated =
+            |(place, profile): (usize, &ChannelProfile)| calibrated((rows, &judged), place, profile, cadence);
+        let channels: Vec<CalibratedChannel> = channels.iter().enumerate().map(calibrated).collect();
+        let scored = scored_places(&channels);
+        let standardised = Array2::from_shape_fn((rows.len(), scored.len()), |(t, place)| {
+            channels[scored[place]].standardised(judged[t][scored[place]])
+        });
+        let drift: Vec<f64> = scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect();
+        let level = FittedMewma::fit(&standardised, &drift);
+        Self { channels, scored, standardised, drift, level }
+    }
+
+    /// Rows that look unlike all others, where there are such. Those of a machine with a load cycle that are left out make up
+    /// whole cycles, so that those before and after still follow one another.
+    fn outlying(&self, rhythm: Rhythm) -> Option<OutlyingStretch> {
+        let rows = &self.standardised;
+        let names: Vec<&Name> = self.scored.iter().map(|&place| &self.channels[place].name).collect();
+        let stretch = self.level.as_ref().and_then(|(_, distances)| outlying_stretch(distances));
+        let whole = |stretch| whole_cycles(stretch, rows.nrows(), rhythm.period(false).among(rows));
+        match stretch.and_then(whole) {
+            Some(stretch) => Some(OutlyingStretch::left_out(stretch, rows, &names)),
+            None => OutlyingStretch::find(rows, &names),
+        }
     }
 }
 
 /// The stretch with as many rows more as make it whole cycles, in a machine that has one.
-fn whole_cycles(found: Range<usize>, rows: &Array2<f64>, rhythm: Rhythm) -> Option<Range<usize>> {
-    let period = match rhythm.period(false) {
-        Period::Unknown => period_of(rows),
-        Period::Never => None,
-        Period::Rows(period) => Some(period),
-    };
+fn whole_cycles(found: Range<usize>, rows: usize, period: Option<usize>) -> Option<Range<usize>> {
     let Some(period) = period else { return Some(found) };
     let length = found.len().next_multiple_of(period);
-    let start = found.start.min(rows.nrows().checked_sub(length)?);
+    let start = found.start.min(rows.checked_sub(length)?);
     Some(start..start + length)
-}
-
-/// `[time, channel]` of the scored channels, and how far each strays from one sound day to the next, alike standardised.
-fn standardised(rows: &[Vec<f64>], channels: &[CalibratedChannel], scored: &[usize]) -> (Array2<f64>, Vec<f64>) {
-    let rows = Array2::from_shape_fn((rows.len(), scored.len()), |(t, place)| {
-        channels[scored[place]].standardised(rows[t][scored[place]])
-    });
-    (rows, scored.iter().map(|&place| channels[place].drift / channels[place].scale()).collect())
 }
 
 /// In how many of four stretches of the rows a channel changes at all.
@@ -365,17 +347,6 @@ fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usi
             high - low > deviation * LEAST_CHANGE
         })
         .count()
-}
-
-/// What the rows say of each channel, and the rows as they are judged.
-fn channels_of(
-    rows: &[Vec<f64>],
-    channels: &[ChannelProfile],
-    cadence: Duration,
-) -> (Vec<CalibratedChannel>, Vec<Vec<f64>>) {
-    let judged = above_baselines(rows, channels, cadence);
-    let calibrated = |(place, profile): (usize, &ChannelProfile)| calibrated((rows, &judged), place, profile, cadence);
-    (channels.iter().enumerate().map(calibrated).collect(), judged)
 }
 
 /// The rows less the baselines of the slow channels.

@@ -140,10 +140,9 @@ impl Charts {
 }
 
 impl FittedCharts {
-    /// Fits all charts to `rows`, standardised, `[time, channel]`, in closed form. `drift` is how far each channel's level
-    /// strays from one sound day to the next, as a standard deviation. `None` if the rows do not vary enough.
-    pub fn fit(rows: &Array2<f64>, drift: &[f64], period: Period) -> Option<Self> {
-        let (level, by_level) = FittedMewma::fit(rows, drift)?;
+    /// Fits all charts to `rows`, standardised, `[time, channel]`, in closed form, that of their levels was fitted to before.
+    /// `None` if the rows do not vary enough.
+    pub fn fit((level, by_level): (FittedMewma, Vec<f64>), rows: &Array2<f64>, period: Period) -> Option<Self> {
         let scatter = FittedScatter::fit(rows);
         let cycle = FittedCycle::fit(rows, period);
         let scatter_weight = SCATTER_WEIGHT / (1.0 + FEW_LOOKS * SCATTER_MEMORY / rows.nrows() as f64);

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::{FittedMewma, Mewma};
-use super::period::{FEWEST_CYCLES, Period, period_of};
+use super::period::{FEWEST_CYCLES, Period};
 use super::phase::{FittedPhases, PhaseMemory, PhaseTracker};
 
 /// A chart of a machine that goes through the same cycle again and again: what is usual depends on the phase.
@@ -62,7 +62,8 @@ enum ChartMemory {
 
 /// The newest mean and spread of each segment of the cycle, of the channels that the cycle moves most.
 struct Segments {
-    fitted: FittedSegments,
+    period: usize,
+    channels: Vec<usize>,
     state: SegmentsMemory,
     distance: Distance,
 }
@@ -149,8 +150,8 @@ impl Cycle {
     pub fn reconstruction(&self, weight: f64) -> Reconstruction<'_> {
         match &self.chart {
             Chart::Residual(chart) => chart.reconstruction(weight),
-            Chart::Segments(Segments { fitted, distance, .. }) => {
-                let layout = Layout { figures: FIGURES, channels: Some(&fitted.channels) };
+            Chart::Segments(Segments { channels, distance, .. }) => {
+                let layout = Layout { figures: FIGURES, channels: Some(channels) };
                 distance.reconstruction(layout, weight)
             }
         }
@@ -161,12 +162,9 @@ impl FittedCycle {
     /// Fits to `rows`, standardised, `[time, channel]`, and tells what it makes of each of them; `None` for a machine without
     /// a cycle that its rows tell of.
     pub fn fit(rows: &Array2<f64>, period: Period) -> Option<(Self, Vec<Option<f64>>)> {
-        let (period, least_explained) = match period {
-            Period::Never => return None,
-            Period::Unknown => (period_of(rows)?, LEAST_EXPLAINED),
-            // Who knows the machine need not be convinced.
-            Period::Rows(period) => (period, 0.0),
-        };
+        // Who knows the machine need not be convinced.
+        let least_explained = if matches!(period, Period::Rows(_)) { 0.0 } else { LEAST_EXPLAINED };
+        let period = period.among(rows)?;
         if rows.nrows() < FEWEST_CYCLES * period {
             return None;
         }
@@ -261,17 +259,14 @@ impl Template {
 }
 
 impl Segments {
-    fn new(fitted: FittedSegments) -> Self {
-        Self {
-            state: SegmentsMemory::new(segments(fitted.period), fitted.channels.len()),
-            distance: Distance::new(fitted.distance.clone()),
-            fitted,
-        }
+    fn new(FittedSegments { period, channels, distance }: FittedSegments) -> Self {
+        let state = SegmentsMemory::new(segments(period), channels.len());
+        Self { period, channels, state, distance: Distance::new(distance) }
     }
 
     /// Takes a row's residual; whether a segment has come to its end.
     fn take(&mut self, residual: &[f64], phase: usize) -> bool {
-        let Self { fitted: FittedSegments { period, channels, .. }, state, .. } = self;
+        let Self { period, channels, state, .. } = self;
         let segments = segments(*period);
         state.take(channels.iter().map(|&channel| residual[channel]), phase * segments / *period, *period / segments)
     }
@@ -290,10 +285,10 @@ impl Segments {
 
     fn recall(&mut self, memory: &SegmentsMemory) {
         let SegmentsMemory { features, sums, squares, counts, segment, .. } = memory;
-        let width = self.fitted.channels.len();
+        let width = self.channels.len();
         let alike = features.len() == self.state.features.len()
             && [sums.len(), squares.len(), counts.len()] == [width; 3]
-            && *segment < segments(self.fitted.period);
+            && *segment < segments(self.period);
         if alike {
             self.state.clone_from(memory);
             // What the newest score was due to goes with it.

@@ -190,14 +190,11 @@ const MOST_NAMED: usize = 5;
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
+    use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::made_up::{self, normal};
     use super::*;
-
-    fn normal(random: &mut ChaCha8Rng) -> f64 {
-        (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
-    }
 
     fn names(count: usize) -> Vec<Name> {
         (0..count).map(|channel| Name::parse(&format!("c{channel}")).unwrap()).collect()
@@ -208,21 +205,8 @@ mod tests {
         OutlyingStretch::find(rows, &names.iter().collect::<Vec<&Name>>())
     }
 
-    /// Noise, a load cycle and a slow walk.
     fn machine(count: usize, seed: u64) -> Array2<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut walk = 0.0;
-        Array2::from_shape_fn((count, 3), |(t, channel)| {
-            let noise = normal(&mut random);
-            match channel {
-                0 => noise,
-                1 => 2.0 * (t as f64 * std::f64::consts::TAU / 45.0).sin() + 0.3 * noise,
-                _ => {
-                    walk = 0.95 * walk + 0.3 * noise;
-                    walk
-                }
-            }
-        })
+        made_up::machine(count, seed, 0.95)
     }
 
     #[test]

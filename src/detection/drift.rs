@@ -275,9 +275,10 @@ const MOST_NAMED: usize = 5;
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
+    use rand::SeedableRng;
     use rand_chacha::ChaCha8Rng;
 
+    use super::super::made_up::normal;
     use super::*;
 
     const ROWS: usize = 500;
@@ -309,10 +310,6 @@ mod tests {
             let names = ["a", "b"].map(|name| Name::parse(name).unwrap());
             self.monitor.report(names.iter())
         }
-    }
-
-    fn normal(random: &mut ChaCha8Rng) -> f64 {
-        (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
     }
 
     #[test]

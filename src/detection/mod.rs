@@ -14,6 +14,8 @@ mod distance;
 mod doubt;
 mod drift;
 mod limit;
+#[cfg(test)]
+mod made_up;
 mod matrix;
 mod mewma;
 mod outlying;
@@ -22,13 +24,14 @@ mod period;
 mod phase;
 mod scatter;
 
-pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, LoadCycle, Part, Rhythm, Role};
+pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
 pub use contribution::{Contribution, Direction};
 pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
 pub use doubt::{OutlyingChannel, OutlyingStretch};
 pub use drift::{Drift, DriftReport, DriftedChannel};
 pub use limit::LimitReport;
 pub use parts::PartReport;
+pub use period::{LoadCycle, Rhythm};
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \

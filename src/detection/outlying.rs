@@ -1,18 +1,14 @@
 use std::ops::Range;
 
-use ndarray::Array2;
-
 use super::distance::upper_quantile;
-use super::mewma::FittedMewma;
 
 /// The stretch of a calibration that looks unlike all the rest: a fault that nobody saw, or a start that had not settled yet.
 ///
-/// `rows` are standardised, `[time, channel]`. Each quarter of them is judged by a fit of the other three; a stretch in which
-/// the distance is many times what it reaches in an ordinary quarter is no part of what is normal. `None` where nothing
+/// `distances` are those of its rows in a chart of levels, each quarter judged by a fit of the other three; a stretch in which
+/// they are many times what they reach in an ordinary quarter is no part of what is normal. `None` where nothing
 /// stands out, and where too much would: a stretch that is long enough to be learned is a regime, and counts.
-pub(super) fn outlying_stretch(rows: &Array2<f64>, drift: &[f64]) -> Option<Range<usize>> {
-    let (_, distances) = FittedMewma::fit(rows, drift)?;
-    let limit = FAR * ordinary(&distances);
+pub(super) fn outlying_stretch(distances: &[f64]) -> Option<Range<usize>> {
+    let limit = FAR * ordinary(distances);
     let worst = (0..distances.len()).max_by(|&one, &other| distances[one].total_cmp(&distances[other]))?;
     if distances[worst] <= limit {
         return None;
@@ -55,34 +51,18 @@ const MOST_PARTS: usize = 4;
 
 #[cfg(test)]
 mod tests {
-    use rand::{RngExt, SeedableRng};
-    use rand_chacha::ChaCha8Rng;
+    use ndarray::Array2;
 
+    use super::super::made_up;
+    use super::super::mewma::FittedMewma;
     use super::*;
 
-    fn normal(random: &mut ChaCha8Rng) -> f64 {
-        (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0
-    }
-
-    /// Noise, a load cycle and a slow walk.
     fn machine(count: usize, seed: u64) -> Array2<f64> {
-        let mut random = ChaCha8Rng::seed_from_u64(seed);
-        let mut walk = 0.0;
-        Array2::from_shape_fn((count, 3), |(t, channel)| {
-            let noise = normal(&mut random);
-            match channel {
-                0 => noise,
-                1 => 2.0 * (t as f64 * std::f64::consts::TAU / 45.0).sin() + 0.3 * noise,
-                _ => {
-                    walk = 0.9 * walk + 0.3 * noise;
-                    walk
-                }
-            }
-        })
+        made_up::machine(count, seed, 0.9)
     }
 
     fn find(rows: &Array2<f64>) -> Option<Range<usize>> {
-        outlying_stretch(rows, &[0.0; 3][..rows.ncols()])
+        outlying_stretch(&FittedMewma::fit(rows, &vec![0.0; rows.ncols()])?.1)
     }
 
     #[test]

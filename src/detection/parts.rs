@@ -45,7 +45,7 @@ impl Grounds {
                 let judged = if judges_whole_cycles { "each phase and whole cycles" } else { "each row in its phase" };
                 format!("the calibration's rows repeat after {period_rows}: {judged} tell what is usual")
             }
-            (None, _) if network => "the kind's network knows the load cycle already".to_owned(),
+            (None, _) if network => "beside the kind's network no cycle was looked for, or none was found".to_owned(),
             (None, Some(lengths)) => {
                 let (shortest, longest) = (lengths.start(), lengths.end());
                 format!("no cycle of {shortest} to {longest} rows explains the calibration's {} rows", self.rows)

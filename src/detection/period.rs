@@ -1,6 +1,25 @@
 use std::ops::RangeInclusive;
+use std::time::Duration;
 
 use ndarray::{Array2, s};
+
+/// What a machine's rows mean in time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rhythm {
+    /// The time between two samples.
+    pub cadence: Duration,
+    pub cycle: LoadCycle,
+}
+
+/// Whether a machine goes through the same cycle again and again.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoadCycle {
+    /// The rows of the calibration tell.
+    #[default]
+    Unknown,
+    Never,
+    Lasts(Duration),
+}
 
 /// After how many rows a machine begins again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,11 +32,46 @@ pub(super) enum Period {
     Rows(usize),
 }
 
+impl Rhythm {
+    /// The shortest and the longest cycle that a machine can be judged by.
+    pub fn bounds(cadence: Duration) -> (Duration, Duration) {
+        (cadence * SHORTEST as u32, cadence * LONGEST as u32)
+    }
+
+    /// How long a calibration must last for a cycle.
+    pub fn shortest_calibration(cycle: Duration) -> Duration {
+        cycle * FEWEST_CYCLES as u32
+    }
+
+    /// `few_cycles`: the rows hold too few of them for one to be looked for.
+    pub(super) fn period(&self, few_cycles: bool) -> Period {
+        match self.cycle {
+            LoadCycle::Unknown if !few_cycles => Period::Unknown,
+            LoadCycle::Unknown | LoadCycle::Never => Period::Never,
+            LoadCycle::Lasts(length) => {
+                let rows = (length.as_secs_f64() / self.cadence.as_secs_f64().max(1e-6)).round();
+                Period::Rows(rows.clamp(SHORTEST as f64, LONGEST as f64) as usize)
+            }
+        }
+    }
+}
+
+impl Period {
+    /// The number of rows, if there is a cycle in `rows`.
+    pub fn among(self, rows: &Array2<f64>) -> Option<usize> {
+        match self {
+            Self::Unknown => period_of(rows),
+            Self::Never => None,
+            Self::Rows(period) => Some(period),
+        }
+    }
+}
+
 /// The number of rows after which a cyclic machine begins again; `None` where the rows tell of no cycle.
 ///
 /// `rows` are standardised, `[time, channel]`. The autocorrelation is that of the steps from row to row, so that no drift
 /// passes for a cycle, averaged over the best quarter of the channels; of the high peaks the earliest counts.
-pub(super) fn period_of(rows: &Array2<f64>) -> Option<usize> {
+fn period_of(rows: &Array2<f64>) -> Option<usize> {
     let steps = steps(rows);
     let longest = *lengths_looked_for(rows.nrows())?.end();
     let best = rows.ncols().div_ceil(4);

@@ -10,7 +10,9 @@ use super::mewma::smooth;
 /// Two powers a channel, each over what it was while calibrating: of the step from one row to the next, and of the deviation
 /// from the channel's own moving average. Their slow averages, as logarithms, are judged together.
 pub(super) struct Scatter {
-    fitted: FittedScatter,
+    /// Mean squares while calibrating, as in [`FittedScatter`].
+    steps: Vec<f64>,
+    deviations: Vec<f64>,
     state: ScatterMemory,
     /// Logarithms of the averages; NaN where a channel has no value.
     features: Vec<f64>,
@@ -40,13 +42,14 @@ pub(super) struct ScatterMemory {
 }
 
 impl Scatter {
-    pub fn new(fitted: FittedScatter) -> Self {
-        let width = fitted.steps.len();
+    pub fn new(FittedScatter { steps, deviations, distance }: FittedScatter) -> Self {
+        let width = steps.len();
         Self {
             state: ScatterMemory::new(width),
             features: vec![0.0; 2 * width],
-            distance: Distance::new(fitted.distance.clone()),
-            fitted,
+            distance: Distance::new(distance),
+            steps,
+            deviations,
         }
     }
 
@@ -54,7 +57,7 @@ impl Scatter {
     pub fn observe(&mut self, values: impl IntoIterator<Item = f64>) -> f64 {
         for (channel, value) in values.into_iter().enumerate() {
             let powers = self.state.powers_of(channel, value);
-            let over = [powers.step / self.fitted.steps[channel], powers.deviation / self.fitted.deviations[channel]];
+            let over = [powers.step / self.steps[channel], powers.deviation / self.deviations[channel]];
             for (place, power) in (2 * channel..).zip(over) {
                 average_in(&mut self.state.powers[place], power);
                 self.features[place] = if value.is_nan() { f64::NAN } else { (self.state.powers[place] + FLOOR).ln() };
