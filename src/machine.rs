@@ -378,12 +378,14 @@ impl Machine {
 
     /// What it is judged against, and whether that still holds; none while learning.
     pub fn baseline(&self, now: Timestamp) -> Option<BaselineReport> {
-        match (&self.phase, &self.baseline) {
-            (Phase::Scoring(detector), Some(baseline)) => {
-                Some(baseline.report(detector.drift_report(), self.drift_since, now))
-            }
-            _ => None,
-        }
+        let Phase::Scoring(detector) = &self.phase else { return None };
+        Some(self.baseline.as_ref()?.report(detector.drift_report(), self.drift_since, now))
+    }
+
+    /// The same in short: whether it still holds, and since when that is so.
+    pub fn baseline_state(&self, now: Timestamp) -> Option<(BaselineState, Option<Timestamp>)> {
+        let Phase::Scoring(detector) = &self.phase else { return None };
+        Some(self.baseline.as_ref()?.state(detector.drift(), self.drift_since, now))
     }
 
     /// What each part of the score made of the newest sample, on the scale of the score; nothing while learning.

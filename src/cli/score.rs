@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::de::IntoDeserializer;
+use serde::{Deserialize, Serialize};
 
 use super::outcome::{Failure, Outcome, print};
 use super::recordings::{Feed, ReadArgs, calibration_length};
@@ -73,8 +74,8 @@ impl Score {
             if let Some(trouble) = observation.trouble.take() {
                 return Err(Failure::failed(format_args!("row {}: {trouble}", summary.rows)));
             }
-            feed.machine().write_shares(&mut shares);
             if let Some(rows) = &mut rows {
+                feed.machine().write_shares(&mut shares);
                 write_row(rows, row, &observation, &shares).map_err(Failure::failed)?;
             }
             if let Some(plot) = &mut plot {
@@ -362,11 +363,7 @@ fn doubt(feed: &Feed, recording: &Recording) -> Option<DoubtPayload> {
 }
 
 fn operating_point(text: &str) -> Result<OperatingPoint, String> {
-    match text {
-        "balanced" => Ok(OperatingPoint::Balanced),
-        "quiet" => Ok(OperatingPoint::Quiet),
-        _ => Err(format!("{text:?} is neither balanced nor quiet")),
-    }
+    OperatingPoint::deserialize(text.into_deserializer()).map_err(|error: serde::de::value::Error| error.to_string())
 }
 
 /// Long work shows how far it is, on a terminal only.

@@ -75,16 +75,26 @@ impl Baseline {
 
     /// `since`: when its drift became what it is.
     pub(super) fn report(&self, drift: DriftReport, since: Option<Timestamp>, now: Timestamp) -> BaselineReport {
+        let (state, since) = self.state(drift.drift, since, now);
+        BaselineReport { state, since, baseline: self.clone(), drift }
+    }
+
+    /// Whether it still holds, and since when that is so.
+    pub(super) fn state(
+        &self,
+        drift: Drift,
+        since: Option<Timestamp>,
+        now: Timestamp,
+    ) -> (BaselineState, Option<Timestamp>) {
         let learned = self.learned.as_ref().map(|learned| learned.to);
         let old = learned.map(|learned| learned + OLD).filter(|old| *old <= now);
-        let (state, since) = match drift.drift {
+        match drift {
             Drift::UnknownRegime => (BaselineState::UnknownRegime, since),
             Drift::Drifted => (BaselineState::Drifted, since),
             Drift::None if self.is_doubtful() => (BaselineState::Doubtful, learned),
             Drift::None if old.is_some() => (BaselineState::Old, old),
             Drift::None => (BaselineState::Sound, since.max(learned)),
-        };
-        BaselineReport { state, since, baseline: self.clone(), drift }
+        }
     }
 
     /// Rows that look unlike all others count as normal.

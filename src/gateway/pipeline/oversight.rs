@@ -174,9 +174,10 @@ impl Pipeline {
             };
             let suppressed_by = machine.suppression().as_str();
             let engine = model_of(machine).map(|model| model.engine().name());
-            let report = machine.baseline(now.utc);
-            let baseline = report.as_ref().map(|report| report.state).filter(|state| *state != BaselineState::Sound);
-            let details = report.filter(|_| detailed).map(|report| MachineDetails {
+            let baseline = machine.baseline_state(now.utc).map(|(state, _)| state);
+            let baseline = baseline.filter(|state| *state != BaselineState::Sound);
+            let report = if detailed { machine.baseline(now.utc) } else { None };
+            let details = report.map(|report| MachineDetails {
                 parts: machine.part_reports(),
                 limit: machine.limit().map(LimitReport::rounded),
                 calibration: CalibrationPayload::new(&report.baseline, now.utc),
@@ -205,12 +206,11 @@ impl Pipeline {
         let mut told = Vec::new();
         for machine in self.plant.machines() {
             let name = machine.name();
-            let report = machine.baseline(now.utc);
-            let state = report.as_ref().map(|report| (report.state, report.since));
+            let state = machine.baseline_state(now.utc);
             if self.oversight.published.baselines.get(name) == Some(&state) {
                 continue;
             }
-            let payload = match report {
+            let payload = match machine.baseline(now.utc) {
                 Some(report) => BaselinePayload::new(gateway, name, report, now.utc).with_parts(machine.part_reports()),
                 None => BaselinePayload::learning(gateway, name),
             };
