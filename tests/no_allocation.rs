@@ -11,7 +11,6 @@ use wheeltapper::acquisition::Name;
 use wheeltapper::alarm::Class;
 use wheeltapper::detection::{ChannelProfile, Role};
 use wheeltapper::machine::{Announcement, Profile};
-use wheeltapper::manipulation::Limits;
 use wheeltapper::models::EngineKind;
 use wheeltapper::plant::Plant;
 
@@ -82,13 +81,7 @@ fn a_machine_with_a_network_on_the_ring_is_scored_without_an_allocation() {
 fn slow_channels_cost_no_allocation() {
     let telemetry = Telemetry::made_up(8);
     let role = Role::Slow { time_constant: Duration::from_secs(60) };
-    let slow = |name: &String| ChannelProfile {
-        name: Name::parse(name).expect("a name"),
-        unit: None,
-        limits: Limits::default(),
-        role,
-        drift: 0.0,
-    };
+    let slow = |name: &String| ChannelProfile { role, ..ChannelProfile::of(Name::parse(name).expect("a name")) };
     let channels = telemetry.names.iter().map(slow).collect();
     let mut machine = Watched::new(telemetry, Profile { channels, ..universal() });
     for _ in 0..SAMPLES {

@@ -10,7 +10,7 @@ use wheeltapper::alarm::RunningRule;
 use wheeltapper::clock::Now;
 use wheeltapper::detection::{ChannelProfile, CycleReport, Direction, LoadCycle, Role};
 use wheeltapper::machine::{CalibrationLength, Fitted, Machine, Observation, OperatingPoint, Profile};
-use wheeltapper::manipulation::{Limits, Sample};
+use wheeltapper::manipulation::Sample;
 
 #[test]
 fn a_temperature_that_creeps_is_no_fault_of_a_slow_channel_and_its_jump_is() {
@@ -156,11 +156,8 @@ impl Watched {
 /// Four channels, the first of them with this role.
 fn with_role(role: Role) -> Profile {
     let channel = |place: u64| ChannelProfile {
-        name: name(&format!("c{place}")),
-        unit: None,
-        limits: Limits::default(),
         role: if place == 0 { role } else { Role::Scored },
-        drift: 0.0,
+        ..ChannelProfile::of(name(&format!("c{place}")))
     };
     let facts = MachineFacts::new(name("m"));
     let calibrate = CalibrationLength::Samples(CALIBRATION as usize);

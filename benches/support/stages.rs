@@ -14,10 +14,10 @@ use wheeltapper::alarm::{Alarm, AlarmSettings};
 use wheeltapper::assessment::diagnose;
 use wheeltapper::clock::Now;
 use wheeltapper::detection::{
-    Calibration, ChannelProfile, Circumstances, Contribution, Detector, Direction, LoadCycle, Rhythm, Role,
+    Calibration, ChannelProfile, Circumstances, Contribution, Detector, Direction, LoadCycle, Rhythm,
 };
 use wheeltapper::machine::{Announcement, ModelIdentity, Profile, Told};
-use wheeltapper::manipulation::{Aligner, Arrival, Channels, Limits, Scaling};
+use wheeltapper::manipulation::{Aligner, Arrival, Channels, Scaling};
 use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
 use wheeltapper::outbox::{Durability, Outbox, Publication};
 use wheeltapper::publication::{AlarmPayload, Gateway, Topics};
@@ -78,8 +78,7 @@ pub fn standardise() -> Stage {
 /// A sample of so many channels → its score, without a network.
 pub fn charts(channels: usize) -> Stage {
     let mut telemetry = Telemetry::made_up(channels);
-    let profile = |name| ChannelProfile { name, unit: None, limits: Limits::default(), role: Role::Scored, drift: 0.0 };
-    let profiles: Vec<ChannelProfile> = named(&telemetry).map(profile).collect();
+    let profiles: Vec<ChannelProfile> = named(&telemetry).map(ChannelProfile::of).collect();
     let rows: Vec<Vec<f64>> = (0..CALIBRATION).map(|_| telemetry.next().row).collect();
     let rhythm = Rhythm { cadence: Duration::from_secs(1), cycle: LoadCycle::Unknown };
     let mut detector = Detector::new(Calibration::fit(&rows, &profiles, rhythm, None).expect("they vary"), None);

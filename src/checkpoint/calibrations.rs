@@ -142,13 +142,7 @@ mod tests {
     fn fitted() -> Fitted {
         let rows: Vec<Vec<f64>> =
             (0..400).map(|t| vec![f64::from((t * 7919) % 101), f64::from((t * 31) % 17)]).collect();
-        let channels = ["a", "b"].map(|name| ChannelProfile {
-            name: Name::parse(name).unwrap(),
-            unit: None,
-            limits: Default::default(),
-            role: Default::default(),
-            drift: 0.0,
-        });
+        let channels = ["a", "b"].map(|name| ChannelProfile::of(Name::parse(name).unwrap()));
         let rhythm = Rhythm { cadence: std::time::Duration::from_secs(1), cycle: LoadCycle::Unknown };
         Fitted {
             fingerprint: "f".to_owned(),

@@ -4,8 +4,7 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::outcome::{Failure, Outcome, print};
-use super::surroundings::Folder;
-use crate::models::{ChannelContract, Model, PackageError, Reproduced, TurnedDown, shipped, shipped_names};
+use crate::models::{ChannelContract, Folder, Model, PackageError, Reproduced, TurnedDown, shipped, shipped_names};
 use crate::notation::show_duration;
 
 /// Looks at model packages

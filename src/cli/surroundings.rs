@@ -1,6 +1,6 @@
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, IsTerminal, Read};
+use std::fs;
+use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::advisory::{Library, PlaybookError, PlaybookFile};
 use crate::config::{CalibrateKey, Config, Kind, Place, TlsKeys, shipped_kind, shipped_kinds};
 use crate::gateway::{Access, Stock, StockedKind};
 use crate::machine::CalibrationLength;
-use crate::models::{Model, PackageFiles, shipped, shipped_names};
+use crate::models::{Folder, Model, shipped, shipped_names};
 use crate::notation::{TomlError, nearest, show_duration};
 use crate::transport::{Credentials, Tls, TlsFiles};
 
@@ -240,21 +240,6 @@ pub(super) fn quiet_caught_panics() {
             usual(panic);
         }
     }));
-}
-
-/// A model package in a folder.
-pub(super) struct Folder(pub PathBuf);
-
-impl PackageFiles for Folder {
-    fn read(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(self.0.join(path))?.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn origin(&self) -> String {
-        self.0.display().to_string()
-    }
 }
 
 /// Whether a model was made for this kind of machine, or why not.

@@ -5,8 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CalibrationLength, DEFAULT_CADENCE};
 use crate::acquisition::Name;
-use crate::detection::{ChannelProfile, Role};
-use crate::manipulation::Limits;
+use crate::detection::ChannelProfile;
 
 /// The rows of a machine that has yet to learn what is normal.
 ///
@@ -100,16 +99,7 @@ impl From<Learner> for Rows {
 
 /// The channels of a machine of no kind: what it reports.
 pub(super) fn learned(names: &[Name]) -> Vec<ChannelProfile> {
-    names
-        .iter()
-        .map(|name| ChannelProfile {
-            name: name.clone(),
-            unit: None,
-            limits: Limits::default(),
-            role: Role::default(),
-            drift: 0.0,
-        })
-        .collect()
+    names.iter().cloned().map(ChannelProfile::of).collect()
 }
 
 /// The median time between two samples.

@@ -6,6 +6,7 @@
 
 mod denoiser;
 mod engine;
+mod folder;
 mod manifest;
 mod network;
 mod package;
@@ -20,6 +21,7 @@ mod window;
 
 pub use denoiser::{Denoiser, InferenceError};
 pub use engine::{EngineKind, TurnedDown};
+pub use folder::Folder;
 pub use manifest::{ChannelContract, Contract, Manifest, Training};
 pub use package::{Model, PackageError, PackageFiles, Reproduced};
 pub use shipped::{Shipped, shipped, shipped_names};

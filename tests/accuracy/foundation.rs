@@ -10,9 +10,9 @@ use rand_chacha::ChaCha8Rng;
 
 use wheeltapper::acquisition::Name;
 use wheeltapper::clock::Now;
-use wheeltapper::detection::{Calibration, ChannelProfile, LoadCycle, OutlyingStretch, Rhythm, Role};
+use wheeltapper::detection::{Calibration, ChannelProfile, LoadCycle, OutlyingStretch, Rhythm};
 use wheeltapper::machine::Machine;
-use wheeltapper::manipulation::{Limits, Sample};
+use wheeltapper::manipulation::Sample;
 
 use super::Floors;
 use super::rates::{PUMP, TRANSFORMER, machines};
@@ -52,7 +52,7 @@ impl Calibrations {
     }
 
     fn doubt(&self, rows: &[Vec<f64>]) -> Option<OutlyingStretch> {
-        let channels: Vec<ChannelProfile> = self.channels.iter().map(known).collect();
+        let channels: Vec<ChannelProfile> = self.channels.iter().cloned().map(ChannelProfile::of).collect();
         let rhythm = Rhythm { cadence: Duration::from_secs(1), cycle: LoadCycle::Unknown };
         Calibration::fit(rows, &channels, rhythm, None).ok()?.outlying().cloned()
     }
@@ -211,10 +211,6 @@ impl Watched {
         let report = machine.baseline(start).expect("it was calibrated").drift;
         Self { window: report.window_rows, rate: report.realised_rate, said }
     }
-}
-
-fn known(name: &Name) -> ChannelProfile {
-    ChannelProfile { name: name.clone(), unit: None, limits: Limits::default(), role: Role::default(), drift: 0.0 }
 }
 
 /// Of each kind of calibration, about.

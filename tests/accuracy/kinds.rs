@@ -1,13 +1,11 @@
 //! Kinds of machine with their networks: those that the binary brings along, and those in a folder.
 
-use std::fs::File;
-use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use wheeltapper::config::{Kind, shipped_kind};
 use wheeltapper::machine::Profile;
-use wheeltapper::models::{Model, PackageFiles, shipped};
+use wheeltapper::models::{Folder, Model, shipped};
 
 use super::report::Report;
 use super::series::Series;
@@ -68,19 +66,5 @@ pub fn report(data: &Path, folder: &Path) {
         let report = Report::of("SKAB, kind, network from the other half of the files", &series, 0);
         report.print();
         report.print_bootstrap(0);
-    }
-}
-
-struct Folder(PathBuf);
-
-impl PackageFiles for Folder {
-    fn read(&self, path: &str, most: u64) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        File::open(self.0.join(path))?.take(most).read_to_end(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn origin(&self) -> String {
-        self.0.display().to_string()
     }
 }

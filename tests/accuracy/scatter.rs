@@ -5,10 +5,11 @@
 use std::ops::Range;
 use std::path::Path;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_chacha::ChaCha8Rng;
 
 use super::judge::auprc;
+use super::rates::normal;
 use super::series::{Series, second};
 use super::{Floors, sets};
 
@@ -60,7 +61,7 @@ fn recordings(data: &Path, seed: u64) -> Vec<Series> {
 /// Eight channels that follow two slow walks, with noise of their own.
 fn walking(seed: u64) -> Series {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let mut noise = move || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+    let mut noise = move || normal(&mut random);
     let mut walks = [0.0f64; 2];
     let rows: Vec<Vec<f64>> = (0..1600)
         .map(|_| {
@@ -105,7 +106,7 @@ fn judged(untouched: &Series, fault: Fault, seed: u64) -> Vec<(String, f64)> {
 fn inject(untouched: &Series, fault: Fault, seed: u64) -> Series {
     let mut series = untouched.clone();
     let mut random = ChaCha8Rng::seed_from_u64(1000 + seed);
-    let mut noise = || (0..12).map(|_| random.random::<f64>()).sum::<f64>() - 6.0;
+    let mut noise = || normal(&mut random);
     let start = series.calibrate;
     let width = series.channels.len();
     // What a channel scatters from one row to the next, apart from slow movements.
