@@ -4,13 +4,13 @@ use std::time::Duration;
 use ndarray::{Array2, Axis};
 use serde::{Deserialize, Serialize};
 
-use super::baseline::Baseline;
 use super::charts::FittedCharts;
 use super::doubt::OutlyingStretch;
 use super::drift::FittedDrift;
 use super::mewma::FittedMewma;
 use super::outlying::outlying_stretch;
 use super::period::Rhythm;
+use super::slow_mean::SlowMean;
 use crate::acquisition::Name;
 use crate::manipulation::{Limits, Plausibility, Scaling, quantile};
 use crate::models::{Contract, Denoiser, InferenceError};
@@ -72,7 +72,7 @@ pub(super) struct CalibratedChannel {
     pub drift: f64,
     pub plausibility: Plausibility,
     pub part: Part,
-    /// Of a slow channel: the weight of the newest reading in the baseline that is taken from it first.
+    /// Of a slow channel: the weight of the newest reading in the mean that is taken from it first.
     pub baseline: Option<f64>,
 }
 
@@ -220,7 +220,7 @@ impl CalibratedChannel {
 }
 
 impl Role {
-    /// Of the newest reading in the baseline of a slow channel.
+    /// Of the newest reading in the mean of a slow channel.
     fn weight(self, cadence: Duration) -> Option<f64> {
         match self {
             Self::Slow { time_constant } => {
@@ -303,7 +303,7 @@ struct Prepared {
 
 impl Prepared {
     fn of(rows: &[Vec<f64>], channels: &[ChannelProfile], cadence: Duration) -> Self {
-        let judged = above_baselines(rows, channels, cadence);
+        let judged = above_slow_means(rows, channels, cadence);
         let calibrated =
             |(place, profile): (usize, &ChannelProfile)| calibrated((rows, &judged), place, profile, cadence);
         let channels: Vec<CalibratedChannel> = channels.iter().enumerate().map(calibrated).collect();
@@ -349,13 +349,13 @@ fn stretches_with_change(rows: &[Vec<f64>], place: usize, deviation: f64) -> usi
         .count()
 }
 
-/// The rows less the baselines of the slow channels.
-fn above_baselines(rows: &[Vec<f64>], channels: &[ChannelProfile], cadence: Duration) -> Vec<Vec<f64>> {
+/// The rows less the means of the slow channels.
+fn above_slow_means(rows: &[Vec<f64>], channels: &[ChannelProfile], cadence: Duration) -> Vec<Vec<f64>> {
     let mut rows = rows.to_vec();
     for (place, channel) in channels.iter().enumerate() {
         let Some(weight) = channel.role.weight(cadence) else { continue };
-        let mut baseline = Baseline::new(weight);
-        rows.iter_mut().for_each(|row| row[place] = baseline.observe(row[place]));
+        let mut mean = SlowMean::new(weight);
+        rows.iter_mut().for_each(|row| row[place] = mean.observe(row[place]));
     }
     rows
 }

@@ -1,12 +1,12 @@
 use serde::{Deserialize, Serialize};
 
-use super::baseline::{Baseline, BaselineMemory};
 use super::calibration::{CalibratedChannel, Calibration, Residuals, scored_places};
 use super::charts::{Charts, ChartsMemory};
 use super::drift::{Drift, DriftMemory, DriftMonitor, DriftReport, Whereabouts};
 use super::limit::{LearningLimit, LimitMemory, LimitReport};
 use super::mewma::Mewma;
 use super::parts::{Grounds, PartReport};
+use super::slow_mean::{SlowMean, SlowMeanMemory};
 use super::{Contribution, Direction};
 use crate::manipulation::{Fault, Plausibility, Scaling};
 use crate::models::{Denoiser, InferenceError};
@@ -19,7 +19,7 @@ pub struct Detector {
     /// The sample with readings left out that say more about their sensor than about the machine.
     values: Vec<f64>,
     /// Of each slow channel, by its place in a sample.
-    baselines: Vec<Option<Baseline>>,
+    slow_means: Vec<Option<SlowMean>>,
     /// Of the scored channels.
     standardised: Vec<f64>,
     charts: Charts,
@@ -52,7 +52,7 @@ struct Network {
 /// What a detector remembers of the past: with it, it goes on after a restart as if there had been none.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DetectorMemory {
-    baselines: Vec<Option<BaselineMemory>>,
+    slow_means: Vec<Option<SlowMeanMemory>>,
     charts: ChartsMemory,
     limit: LimitMemory,
     network: Option<NetworkMemory>,
@@ -124,7 +124,7 @@ impl Detector {
         Self {
             values: vec![f64::NAN; calibration.channels.len()],
             doubted: vec![false; calibration.channels.len()],
-            baselines: calibration.channels.iter().map(|channel| channel.baseline.map(Baseline::new)).collect(),
+            slow_means: calibration.channels.iter().map(|channel| channel.baseline.map(SlowMean::new)).collect(),
             channels: calibration.channels,
             limit: LearningLimit::new(NOMINAL, if network.is_some() { USUAL } else { calibration.charts.usual() }),
             charts: Charts::new(calibration.charts),
@@ -160,7 +160,7 @@ impl Detector {
     pub fn observe(&mut self, values: &[f64], circumstances: Circumstances) -> Result<Judgement, InferenceError> {
         let Circumstances { gap, stood, stage } = circumstances;
         if stood {
-            self.baselines.iter_mut().flatten().for_each(Baseline::reset);
+            self.slow_means.iter_mut().flatten().for_each(SlowMean::reset);
         }
         if let Some(network) = self.network.as_mut().filter(|network| gap && !network.bridges_gaps) {
             network.denoiser.reset();
@@ -172,7 +172,7 @@ impl Detector {
             let doubt = if value.is_nan() { None } else { channel.plausibility.fault(value) };
             fault = fault.or(doubt);
             // One wild reading alone would fill the charts for half a minute and pass for a fault of the machine.
-            let judged = self.baselines[place].as_ref().map_or(value, |baseline| baseline.left_of(value));
+            let judged = self.slow_means[place].as_ref().map_or(value, |mean| mean.left_of(value));
             let wild = ((judged - channel.mean) / channel.scale()).abs() > WILD;
             let borne_out = self.doubted[place];
             self.doubted[place] = wild;
@@ -211,7 +211,7 @@ impl Detector {
 
     pub fn memory(&self) -> DetectorMemory {
         DetectorMemory {
-            baselines: self.baselines.iter().map(|baseline| baseline.as_ref().map(Baseline::memory)).collect(),
+            slow_means: self.slow_means.iter().map(|mean| mean.as_ref().map(SlowMean::memory)).collect(),
             charts: self.charts.memory(),
             limit: self.limit.memory(),
             network: self.network.as_ref().map(|network| NetworkMemory {
@@ -225,9 +225,9 @@ impl Detector {
 
     /// Takes back what a detector with the same calibration remembered.
     pub fn recall(&mut self, memory: &DetectorMemory) {
-        for (baseline, memory) in self.baselines.iter_mut().zip(&memory.baselines) {
-            if let (Some(baseline), Some(memory)) = (baseline, memory) {
-                baseline.recall(*memory);
+        for (mean, memory) in self.slow_means.iter_mut().zip(&memory.slow_means) {
+            if let (Some(mean), Some(memory)) = (mean, memory) {
+                mean.recall(*memory);
             }
         }
         self.charts.recall(&memory.charts);
@@ -301,7 +301,7 @@ impl Detector {
     fn distance(&mut self, gap: bool) -> Result<Option<f64>, InferenceError> {
         for (target, &place) in self.standardised.iter_mut().zip(&self.scored) {
             let value = self.values[place];
-            let judged = self.baselines[place].as_mut().map_or(value, |baseline| baseline.observe(value));
+            let judged = self.slow_means[place].as_mut().map_or(value, |mean| mean.observe(value));
             *target = self.channels[place].standardised(judged);
         }
         let mut by_channels = self.charts.observe(&self.standardised, gap);
@@ -331,8 +331,8 @@ impl Detector {
         let place = self.scored[index];
         let channel = &self.channels[place];
         let by_chart = self.charts.deviation(index) * channel.scale();
-        let baseline = self.baselines[place].as_ref().map_or(0.0, Baseline::mean);
-        let value = baseline + channel.mean + by_chart;
+        let slow_mean = self.slow_means[place].as_ref().map_or(0.0, SlowMean::mean);
+        let value = slow_mean + channel.mean + by_chart;
         // The network knows the load cycle and with it what to expect, unless a level is so far from any sound day's that
         // following it explains nothing.
         let by_network = self.network.as_ref().and_then(|network| {

@@ -1,10 +1,10 @@
-//! State detection (ISO 13374 SD): samples come in, one score goes out, where 1.0 is the limit, with each channel's share.
+//! State detection (ISO 13374 SD): samples come in, one score goes out, where 1.0 is the limit, with each channel's share, and
+//! whether what it was fitted to still holds.
 //!
 //! Everything is fitted in closed form to a machine's own rows and scored from the rows up to the newest. This room
 //! knows neither alarms nor the time of day.
 
 mod attribution;
-mod baseline;
 mod calibration;
 mod charts;
 mod contribution;
@@ -23,6 +23,7 @@ mod parts;
 mod period;
 mod phase;
 mod scatter;
+mod slow_mean;
 
 pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
 pub use contribution::{Contribution, Direction};

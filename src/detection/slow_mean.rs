@@ -3,22 +3,22 @@ use serde::{Deserialize, Serialize};
 /// Where a slow channel has been of late: its exponentially weighted mean, which is taken from each reading before it is judged.
 /// What is left is how fast it moves, and not where it has come to.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct Baseline {
+pub(super) struct SlowMean {
     /// Of the newest reading.
     weight: f64,
-    state: BaselineMemory,
+    state: SlowMeanMemory,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct BaselineMemory {
+pub(super) struct SlowMeanMemory {
     mean: f64,
     /// Readings so far.
     count: u64,
 }
 
-impl Baseline {
+impl SlowMean {
     pub fn new(weight: f64) -> Self {
-        Self { weight, state: BaselineMemory::NOTHING }
+        Self { weight, state: SlowMeanMemory::NOTHING }
     }
 
     /// Takes the newest reading, NaN where there is none, and gives what is left of it.
@@ -43,21 +43,21 @@ impl Baseline {
 
     /// Starts anew: the machine stood, and its temperatures are elsewhere.
     pub fn reset(&mut self) {
-        self.state = BaselineMemory::NOTHING;
+        self.state = SlowMeanMemory::NOTHING;
     }
 
-    pub fn memory(&self) -> BaselineMemory {
+    pub fn memory(&self) -> SlowMeanMemory {
         self.state
     }
 
-    pub fn recall(&mut self, memory: BaselineMemory) {
+    pub fn recall(&mut self, memory: SlowMeanMemory) {
         if memory.mean.is_finite() {
             self.state = memory;
         }
     }
 }
 
-impl BaselineMemory {
+impl SlowMeanMemory {
     const NOTHING: Self = Self { mean: 0.0, count: 0 };
 }
 
@@ -67,10 +67,9 @@ mod tests {
 
     #[test]
     fn a_slow_climb_leaves_little_and_a_jump_leaves_all_of_itself_at_first() {
-        let mut baseline = Baseline::new(0.02);
-        let left: Vec<f64> = (0..2000)
-            .map(|t| baseline.observe(40.0 + 0.001 * f64::from(t) + if t < 1000 { 0.0 } else { 5.0 }))
-            .collect();
+        let mut mean = SlowMean::new(0.02);
+        let left: Vec<f64> =
+            (0..2000).map(|t| mean.observe(40.0 + 0.001 * f64::from(t) + if t < 1000 { 0.0 } else { 5.0 })).collect();
         assert_eq!(left[0], 0.0);
         assert!(left[..1000].iter().all(|left| left.abs() < 0.06), "a climb by one of them");
         assert!(left[1000] > 4.8 && left[1010] > 3.5 && left[1300] < 0.1);
@@ -78,12 +77,12 @@ mod tests {
 
     #[test]
     fn readings_that_are_missing_change_nothing() {
-        let mut baseline = Baseline::new(0.1);
+        let mut mean = SlowMean::new(0.1);
         (0..50).for_each(|t| {
-            baseline.observe(f64::from(t % 3));
+            mean.observe(f64::from(t % 3));
         });
-        let before = baseline.memory();
-        assert!(baseline.observe(f64::NAN).is_nan());
-        assert_eq!(baseline.memory(), before);
+        let before = mean.memory();
+        assert!(mean.observe(f64::NAN).is_nan());
+        assert_eq!(mean.memory(), before);
     }
 }
