@@ -4,12 +4,21 @@
 //! daemon nor any socket.
 
 mod condition;
+pub mod descent;
+pub mod forward;
 mod generator;
 mod layout;
+mod level;
+pub mod noise;
 pub(crate) mod normal;
+mod prediction;
+pub mod sampler;
+pub mod schedule;
 mod template;
 
 pub use condition::{Choice, Condition, ConditionError, Request};
 pub use generator::{GenerationError, Generator};
 pub use layout::{Label, Layout, LayoutChannel};
+pub use level::NoiseLevel;
+pub use prediction::guide;
 pub use template::{Defect, Rig, TemplateError};
