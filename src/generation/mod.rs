@@ -5,6 +5,7 @@
 
 mod condition;
 pub mod descent;
+pub mod format;
 pub mod forward;
 mod generator;
 mod layout;
@@ -15,6 +16,7 @@ pub(crate) mod normal;
 mod prediction;
 pub mod sampler;
 pub mod schedule;
+mod series;
 mod template;
 
 pub use condition::{Choice, Condition, ConditionError, Request};
@@ -23,4 +25,5 @@ pub use layout::{Label, Layout, LayoutChannel};
 pub use learned::{Descent, LearnedGenerator};
 pub use level::NoiseLevel;
 pub use prediction::guide;
+pub use series::{Course, Series, SeriesRow};
 pub use template::{Defect, Rig, TemplateError};
