@@ -9,6 +9,8 @@ from pathlib import Path
 import torch
 
 from .denoiser_package import make_denoiser, make_half_denoiser
+from .generator_family import TRAINERS
+from .generator_package import make_generator
 from .own_package import Order, make_own
 from .own_recording import RecordingError, Wishes, read_machine
 from .template_package import make_template
@@ -20,7 +22,7 @@ SHIPPED = {
     "hydraulic-dae-half": make_half_denoiser,
     "hydraulic-template": make_template,
     "tennessee-eastman-dae": make_tennessee,
-}
+} | {name: make_generator(name) for name in TRAINERS}
 UNITS_OF_TIME = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
