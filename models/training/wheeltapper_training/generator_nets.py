@@ -161,12 +161,13 @@ class Encoder(nn.Module):
 
     def __init__(self, kept: int, latent: int, width: int):
         super().__init__()
+        self.latent = latent
         self.straight = nn.Linear(kept, latent)
         self.body = Mlp(kept + CONDITION, 2 * latent, width)
 
     def forward(self, coordinates: Tensor, condition: Tensor) -> tuple[Tensor, Tensor]:
-        bent, log_variance = self.body(torch.cat([coordinates, condition], dim=1)).chunk(2, dim=1)
-        return self.straight(coordinates) + bent, log_variance
+        both = self.body(torch.cat([coordinates, condition], dim=1))
+        return self.straight(coordinates) + both[:, :self.latent], both[:, self.latent:]
 
 
 class Decoder(nn.Module):
