@@ -37,8 +37,9 @@ pub(super) struct SourceArgs {
 }
 
 impl SourceArgs {
-    pub fn open(&self) -> Result<LearnedGenerator, Failure> {
-        let mut generator = LearnedGenerator::new(self.package()?, self.seed, self.loose);
+    /// With networks for so many windows a call.
+    pub fn open(&self, batch: usize) -> Result<LearnedGenerator, Failure> {
+        let mut generator = LearnedGenerator::new(self.package(batch)?, self.seed, self.loose);
         let asked =
             self.guidance.is_some() || self.sampler.is_some() || self.schedule.is_some() || self.steps.is_some();
         let Some(descent) = generator.descent_mut() else {
@@ -63,13 +64,13 @@ impl SourceArgs {
         Ok(generator)
     }
 
-    fn package(&self) -> Result<GeneratorModel, Failure> {
+    fn package(&self, batch: usize) -> Result<GeneratorModel, Failure> {
         let in_folder = self.models.as_ref().map(|models| models.join(&self.model)).filter(|path| path.is_dir());
         let folder = in_folder.or_else(|| self.model.is_dir().then(|| self.model.clone()));
         let brought = self.model.to_str().and_then(shipped);
         let model = match (folder, brought) {
-            (Some(folder), _) => GeneratorModel::load(&Folder(folder), self.allow_unsigned, BATCH),
-            (None, Some(package)) => GeneratorModel::load(&package, self.allow_unsigned, BATCH),
+            (Some(folder), _) => GeneratorModel::load(&Folder(folder), self.allow_unsigned, batch),
+            (None, Some(package)) => GeneratorModel::load(&package, self.allow_unsigned, batch),
             (None, None) => {
                 return Err(Failure::usage(format_args!(
                     "--model {}: there is no such folder, and the binary brings no such package along; `wheeltapper model \
@@ -82,5 +83,5 @@ impl SourceArgs {
     }
 }
 
-/// Windows a call of the networks.
+/// Windows a call of the networks, where as many as one likes can be made at once.
 pub(super) const BATCH: usize = 64;
