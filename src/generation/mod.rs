@@ -3,6 +3,8 @@
 //! For now one honest generator: the mean load cycle of a real rig, additive effects of its components' conditions, and
 //! noise with the memory that the rig's own has. This room knows neither the daemon nor any socket.
 
+pub mod constraints;
+pub mod injection;
 mod normal;
 mod template;
 
