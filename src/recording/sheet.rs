@@ -93,10 +93,10 @@ impl Sheet {
                 let exponent = text.iter().any(|byte| matches!(byte, b'e' | b'E')) && !text.is_empty();
                 let fraction = text.iter().rev().take_while(|byte| byte.is_ascii_digit()).count();
                 let pointed = text.len() > fraction && matches!(text[text.len() - fraction - 1], b'.' | b',');
-                *digits = match digits {
+                *digits = match *digits {
                     Some(_) if exponent && self.number(cell).is_some_and(f64::is_finite) => None,
-                    Some(most) if pointed => Some(fraction.max(*most)),
-                    other => *other,
+                    Some(most) if pointed => Some(fraction.max(most)),
+                    other => other,
                 };
             }
         }
@@ -137,12 +137,21 @@ impl Sheet {
         header.is_some_and(|names| names.iter().any(|column| column.trim() == name))
     }
 
+    /// A text as a cell of this file, in quotes where it needs them.
+    pub fn cell(&self, text: &str) -> String {
+        let separator = char::from(self.tokens.separator.unwrap_or(b','));
+        match text.contains([separator, '"', '\n', '\r']) {
+            true => format!("\"{}\"", text.replace('"', "\"\"")),
+            false => text.to_owned(),
+        }
+    }
+
     /// Writes what stands before the rows: the byte order mark and the header, with further columns.
     pub fn write_header(&self, more: &[&str], out: &mut Vec<u8>) {
         let start = self.header.as_ref().or(self.rows.first()).map_or(0, |first| first.start);
         out.extend_from_slice(&self.bytes[..start]);
         if let Some(header) = &self.header {
-            let more: Vec<String> = more.iter().map(|name| self.quoted(name)).collect();
+            let more: Vec<String> = more.iter().map(|name| self.cell(name)).collect();
             self.write_text(header, &[], &more, out);
         }
     }
@@ -209,13 +218,6 @@ impl Sheet {
         }
     }
 
-    fn quoted(&self, name: &str) -> String {
-        let separator = char::from(self.tokens.separator.unwrap_or(b','));
-        match name.contains([separator, '"', '\n', '\r']) {
-            true => format!("\"{}\"", name.replace('"', "\"\"")),
-            false => name.to_owned(),
-        }
-    }
 }
 
 /// A cell that is written otherwise than it was read.

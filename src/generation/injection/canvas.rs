@@ -44,6 +44,10 @@ impl Canvas {
         &self.shifts
     }
 
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     pub(super) fn values_mut(&mut self) -> &mut [Vec<f64>] {
         &mut self.values
     }

@@ -43,6 +43,7 @@ mod run;
 mod shape;
 mod spread;
 mod transport;
+mod truth;
 
 pub use canvas::Canvas;
 pub use event::{Details, Event, Unit};
@@ -52,4 +53,5 @@ pub use plan::{EventKeys, FaultKeys, Length, Mark, Names, Plan, RandomKeys, Unit
 pub use resolve::{Setting, Wrong, faults, lot, resolve};
 pub use run::{Applied, Repair, inject};
 pub use spread::Spread;
-pub use transport::{Fault, FaultEvent, FaultKind, arrivals};
+pub use transport::{Arrivals, Fault, FaultEvent, FaultKind, Flood, arrivals};
+pub use truth::{Label, Truth};

@@ -70,7 +70,7 @@ impl Lot {
             taken.sort_by_key(|range| range.start);
             for range in &*taken {
                 free.push(at..range.start.saturating_sub(distance));
-                at = at.max(range.end + distance);
+                at = at.max(range.end.saturating_add(distance));
             }
         }
         free.push(at..rows);

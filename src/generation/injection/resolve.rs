@@ -176,7 +176,8 @@ fn rows(keys: &EventKeys, setting: &Setting<'_>) -> Result<Range<usize>, String>
     let last = match (keys.to, keys.length) {
         (Some(_), Some(_)) => return Err("there are both to and length; expected one of them".to_owned()),
         (Some(to), None) => setting.row(to, "to", true)?,
-        (None, Some(Length::Rows(rows))) => setting.row(Mark::Row(start + rows), "length", true)?,
+        (None, Some(Length::Rows(0))) => return Err("length is 0; expected at least 1 row, e.g. 60".to_owned()),
+        (None, Some(Length::Rows(rows))) => setting.row(Mark::Row(start.saturating_add(rows)), "length", true)?,
         (None, Some(Length::Lasts(length))) => setting.row_after(start, length)?,
         (None, None) if keys.kind == Kind::Extremum => start,
         (None, None) => return Err("it has no end; expected to, e.g. to=700, or length, e.g. length=60".to_owned()),

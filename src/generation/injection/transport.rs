@@ -42,9 +42,21 @@ pub struct FaultEvent {
     pub arrivals: Range<usize>,
 }
 
-/// The rows in the order in which they arrive, some of them several times or never, and what happened to them. Faults work
-/// one after the other, each on what the ones before it let through.
-pub fn arrivals(rows: usize, faults: &[Fault], seed: u64) -> (Vec<usize>, Vec<FaultEvent>) {
+/// What arrives and what happened to it on the way.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Arrivals {
+    /// Rows of the recording, from 0, in the order in which they arrive, some of them several times or never.
+    pub order: Vec<usize>,
+    pub events: Vec<FaultEvent>,
+}
+
+/// More rows would arrive than anybody takes.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("transport: with so many duplicates more than {MOST_ARRIVALS} rows arrive; lower probability or burst")]
+pub struct Flood;
+
+/// Takes rows through faults, one after the other, each working on what the ones before it let through.
+pub fn arrivals(rows: usize, faults: &[Fault], seed: u64) -> Result<Arrivals, Flood> {
     let mut order: Vec<Arrival> = (0..rows).map(|row| Arrival { row, hit: Vec::new() }).collect();
     let mut events: Vec<(FaultKind, Range<usize>)> = Vec::new();
     for (index, fault) in faults.iter().enumerate() {
@@ -53,7 +65,7 @@ pub fn arrivals(rows: usize, faults: &[Fault], seed: u64) -> (Vec<usize>, Vec<Fa
         order = match fault.kind {
             FaultKind::Loss => lost(order, fault, &mut random, &mut events),
             FaultKind::Gap => gapped(order, fault, &mut random, &mut events),
-            FaultKind::Duplicate => doubled(order, fault, &mut random, &mut events),
+            FaultKind::Duplicate => doubled(order, fault, &mut random, &mut events)?,
             FaultKind::Reorder => reordered(order, fault, &mut random, &mut events),
         };
     }
@@ -69,8 +81,8 @@ pub fn arrivals(rows: usize, faults: &[Fault], seed: u64) -> (Vec<usize>, Vec<Fa
         // What shows nowhere, as a loss at the very end does, shows at the end.
         arrivals: if arrivals.start == usize::MAX { order.len()..order.len() } else { arrivals },
     });
-    let told = told.collect();
-    (order.into_iter().map(|arrival| arrival.row).collect(), told)
+    let events = told.collect();
+    Ok(Arrivals { order: order.into_iter().map(|arrival| arrival.row).collect(), events })
 }
 
 impl FaultKind {
@@ -147,18 +159,26 @@ fn taken(
     stays
 }
 
-fn doubled(order: Vec<Arrival>, fault: &Fault, random: &mut ChaCha8Rng, events: &mut Events) -> Vec<Arrival> {
+fn doubled(
+    order: Vec<Arrival>,
+    fault: &Fault,
+    random: &mut ChaCha8Rng,
+    events: &mut Events,
+) -> Result<Vec<Arrival>, Flood> {
     let mut all = Vec::with_capacity(order.len());
     for arrival in order {
         let row = arrival.row;
         let again = fault.rows.contains(&row) && uniform(random) < fault.probability;
         all.push(arrival);
         if again {
+            if all.len() + fault.burst > MOST_ARRIVALS {
+                return Err(Flood);
+            }
             all.extend(std::iter::repeat_n(Arrival { row, hit: vec![events.len()] }, fault.burst));
             events.push((fault.kind, row..row + 1));
         }
     }
-    all
+    Ok(all)
 }
 
 fn reordered(order: Vec<Arrival>, fault: &Fault, random: &mut ChaCha8Rng, events: &mut Events) -> Vec<Arrival> {
@@ -182,13 +202,15 @@ fn reordered(order: Vec<Arrival>, fault: &Fault, random: &mut ChaCha8Rng, events
 
 /// Random numbers of transport come from streams of their own, far from those of events.
 const STREAMS: u64 = 1 << 40;
+const MOST_ARRIVALS: usize = 10_000_000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn run(kind: FaultKind, probability: f64, burst: usize) -> (Vec<usize>, Vec<FaultEvent>) {
-        arrivals(ROWS, &[Fault { kind, probability, burst, rows: 0..ROWS }], 7)
+        let arrivals = arrivals(ROWS, &[Fault { kind, probability, burst, rows: 0..ROWS }], 7).unwrap();
+        (arrivals.order, arrivals.events)
     }
 
     #[test]
@@ -249,6 +271,12 @@ mod tests {
         for kind in [FaultKind::Loss, FaultKind::Duplicate, FaultKind::Reorder, FaultKind::Gap] {
             assert_eq!(run(kind, 0.0, 3), ((0..ROWS).collect(), Vec::new()));
         }
+    }
+
+    #[test]
+    fn more_duplicates_than_anybody_takes_are_refused() {
+        let fault = Fault { kind: FaultKind::Duplicate, probability: 1.0, burst: 100_000, rows: 0..ROWS };
+        assert_eq!(arrivals(ROWS, &[fault], 7), Err(Flood));
     }
 
     const ROWS: usize = 4000;
