@@ -12,8 +12,8 @@ use super::recordings::ReadArgs;
 use crate::config::{Kind as MachineKind, shipped_kind, shipped_kinds};
 use crate::generation::constraints::{Bound, Constraints};
 use crate::generation::injection::{
-    Applied, Canvas, Event, EventKeys, Fault, FaultKeys, Kind, Label, Plan, RandomKeys, Repair, Setting, Truth, arrivals,
-    faults, inject, lot, resolve,
+    Applied, Canvas, Event, EventKeys, Fault, FaultKeys, Kind, Label, Plan, RandomKeys, Repair, Setting, Truth,
+    arrivals, faults, inject, lot, resolve,
 };
 use crate::recording::{Amended, Column, Sheet, shifted_stamp};
 
@@ -235,7 +235,8 @@ impl Inject {
     }
 
     fn written(&self, sheet: &Sheet, canvas: &Canvas, order: &[usize], truth: &Truth) -> Result<Vec<u8>, Failure> {
-        let names: Vec<&str> = [&self.label_column, &self.event_column].into_iter().flatten().map(String::as_str).collect();
+        let names: Vec<&str> =
+            [&self.label_column, &self.event_column].into_iter().flatten().map(String::as_str).collect();
         let decimals = sheet.decimals();
         let times = sheet.times();
         let mut out = Vec::new();
@@ -347,7 +348,9 @@ impl<'s> Summary<'s> {
         for label in self.events.iter().take(MOST_TOLD) {
             let Label { id, kind, channel, input_first_row, input_last_row, changed, .. } = label;
             let size = label.size.map(|size| format!(", size {size} {}", label.unit)).unwrap_or_default();
-            lines.push(format!("  {id} {kind} {channel} rows {input_first_row} to {input_last_row}{size}: {changed} changed"));
+            lines.push(format!(
+                "  {id} {kind} {channel} rows {input_first_row} to {input_last_row}{size}: {changed} changed"
+            ));
         }
         if self.events.len() > MOST_TOLD {
             lines.push(format!("  and {} more", self.events.len() - MOST_TOLD));

@@ -27,6 +27,7 @@ mod doctor;
 mod doctor_broker;
 mod doctor_host;
 mod finding;
+mod generate;
 mod inject;
 mod model;
 mod orders;
@@ -68,6 +69,8 @@ enum Verb {
     Score(score::Score),
     /// Learns from a recording what is normal for a machine, for `run` to use
     Calibrate(calibrate::Calibrate),
+    /// Makes synthetic telemetry, labelled with the condition of the machine
+    Generate(generate::Generate),
     /// Puts labelled anomalies into a recording
     Inject(inject::Inject),
     /// Plays a recording onto a broker
@@ -117,6 +120,7 @@ impl Command {
             Verb::Doctor(doctor) => doctor.run(),
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
+            Verb::Generate(generate) => generate.run(),
             Verb::Inject(inject) => inject.run(),
             Verb::Replay(replay) => replay.run(),
             Verb::Model(model) => model.run(),

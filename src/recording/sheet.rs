@@ -217,7 +217,6 @@ impl Sheet {
             Column::Time => self.columns.time_place,
         }
     }
-
 }
 
 /// A cell that is written otherwise than it was read.

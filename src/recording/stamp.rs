@@ -13,7 +13,9 @@ pub fn shifted_stamp(cell: &str, by: SignedDuration, columns: &Columns) -> Optio
     let trimmed = cell.trim();
     match trimmed.parse::<f64>() {
         Ok(number) => shifted_number(trimmed, number, by),
-        Err(_) => patterns(trimmed, columns.date_order).find(|way| way.write(time) == trimmed).map(|way| way.write(later)),
+        Err(_) => {
+            patterns(trimmed, columns.date_order).find(|way| way.write(time) == trimmed).map(|way| way.write(later))
+        }
     }
 }
 
@@ -43,7 +45,8 @@ fn patterns(cell: &str, order: DateOrder) -> impl Iterator<Item = Way> {
     let dates = ["%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", slashed];
     let suffix = suffix.to_owned();
     dates.into_iter().flat_map(move |date| {
-        let times = [format!("T{seconds}"), format!(" {seconds}"), "T%H:%M".to_owned(), " %H:%M".to_owned(), String::new()];
+        let times =
+            [format!("T{seconds}"), format!(" {seconds}"), "T%H:%M".to_owned(), " %H:%M".to_owned(), String::new()];
         let suffix = suffix.clone();
         times.into_iter().map(move |time| Way { pattern: format!("{date}{time}{suffix}"), offset })
     })
@@ -121,7 +124,8 @@ mod tests {
             let shifted = shifted_stamp(cell, SignedDuration::from_secs(90), &columns(DateOrder::DayFirst));
             assert_eq!(shifted.as_deref(), Some(expected), "{cell}");
         }
-        let american = shifted_stamp("12/31/2025 23:59", SignedDuration::from_secs(60), &columns(DateOrder::MonthFirst));
+        let american =
+            shifted_stamp("12/31/2025 23:59", SignedDuration::from_secs(60), &columns(DateOrder::MonthFirst));
         assert_eq!(american.as_deref(), Some("01/01/2026 00:00"));
         assert_eq!(shifted_stamp("later", SignedDuration::from_secs(90), &columns(DateOrder::DayFirst)), None);
     }

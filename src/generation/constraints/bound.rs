@@ -85,7 +85,9 @@ impl Rule<usize> {
     fn broken(&self, table: &impl Table, row: usize) -> bool {
         let before = |channel: usize| row.checked_sub(1).map_or(f64::NAN, |before| table.at(before, channel));
         match self {
-            Self::Range { channel, limits } => !limits.allow(table.at(row, *channel)) && !table.at(row, *channel).is_nan(),
+            Self::Range { channel, limits } => {
+                !limits.allow(table.at(row, *channel)) && !table.at(row, *channel).is_nan()
+            }
             // A missing value breaks nothing: no comparison with NaN is true.
             Self::Rate { channel, most } => (table.at(row, *channel) - before(*channel)).abs() > *most,
             Self::Monotone { channel, direction } => {

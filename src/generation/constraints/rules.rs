@@ -80,7 +80,9 @@ impl Constraints {
             }
             rules.push(Rule::Rate { channel, most });
         }
-        rules.extend(file.monotone.into_iter().map(|it| Rule::Monotone { channel: it.channel, direction: it.direction }));
+        rules.extend(
+            file.monotone.into_iter().map(|it| Rule::Monotone { channel: it.channel, direction: it.direction }),
+        );
         for (index, ForbiddenTable { when, then }) in file.forbidden.into_iter().enumerate() {
             let side = |name, side: SideTable| side.parse().map_err(|what| wrong(("forbidden", index), name, &what));
             rules.push(Rule::Forbidden { when: side("when", when)?, then: side("then", then)? });
@@ -140,15 +142,12 @@ impl Rule<String> {
     }
 
     fn at<E>(&self, place: impl Fn(&String) -> Result<usize, E>) -> Result<Rule<usize>, E> {
-        let side = |side: &Side<String>| {
-            Ok(Side { channel: place(&side.channel)?, above: side.above, value: side.value })
-        };
+        let side =
+            |side: &Side<String>| Ok(Side { channel: place(&side.channel)?, above: side.above, value: side.value });
         Ok(match self {
             Self::Range { channel, limits } => Rule::Range { channel: place(channel)?, limits: *limits },
             Self::Rate { channel, most } => Rule::Rate { channel: place(channel)?, most: *most },
-            Self::Monotone { channel, direction } => {
-                Rule::Monotone { channel: place(channel)?, direction: *direction }
-            }
+            Self::Monotone { channel, direction } => Rule::Monotone { channel: place(channel)?, direction: *direction },
             Self::Forbidden { when, then } => Rule::Forbidden { when: side(when)?, then: side(then)? },
         })
     }
@@ -260,11 +259,17 @@ mod tests {
         for (text, expected) in [
             ("", "there is no constraint; expected [[range]]"),
             ("[[range]]\nchannel = \"a\"\n", "line 2, column 1: channel: expected low, high or both"),
-            ("[[range]]\nchannel = \"a\"\nlow = 2.0\nhigh = 1.0\n", "line 3, column 1: low: no value lies between 2 and 1"),
+            (
+                "[[range]]\nchannel = \"a\"\nlow = 2.0\nhigh = 1.0\n",
+                "line 3, column 1: low: no value lies between 2 and 1",
+            ),
             ("[[range]]\nchannel = \"a\"\nhigh = nan\n", "expected a finite number"),
             ("[[rate]]\nchannel = \"a\"\nmost = -1.0\n", "line 3, column 1: most: is -1; expected how far a may move"),
             ("[[monotone]]\nchannel = \"a\"\ndirection = \"up\"\n", "unknown variant `up`"),
-            ("[[forbidden]]\nwhen = { channel = \"a\" }\nthen = { channel = \"b\", above = 1.0 }\n", "line 2, column 1: when:"),
+            (
+                "[[forbidden]]\nwhen = { channel = \"a\" }\nthen = { channel = \"b\", above = 1.0 }\n",
+                "line 2, column 1: when:",
+            ),
             ("[[rnage]]\nchannel = \"a\"\n", "did you mean `range`?"),
         ] {
             let error = Constraints::parse(text, "c.toml").unwrap_err().to_string();
@@ -276,6 +281,9 @@ mod tests {
     fn a_channel_that_is_not_there_is_answered_with_the_one_that_was_meant() {
         let constraints = Constraints::parse("[[rate]]\nchannel = \"presure\"\nmost = 1.0\n", "c.toml").unwrap();
         let error = constraints.bind(&["pressure".into()]).err().unwrap().to_string();
-        assert!(error.contains("presure moves at most 1 a row") && error.contains("did you mean \"pressure\"?"), "{error}");
+        assert!(
+            error.contains("presure moves at most 1 a row") && error.contains("did you mean \"pressure\"?"),
+            "{error}"
+        );
     }
 }

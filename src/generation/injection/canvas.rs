@@ -104,7 +104,14 @@ impl Canvas {
                 _ => event.size,
             };
             let rows = event.rows.clone();
-            effect(&mut Stretch { values, recorded: &self.recorded[channel], rows, spread, size, details: &event.details });
+            effect(&mut Stretch {
+                values,
+                recorded: &self.recorded[channel],
+                rows,
+                spread,
+                size,
+                details: &event.details,
+            });
             for (value, before) in values[event.rows.clone()].iter_mut().zip(before) {
                 let rounded = rounded(*value, self.decimals[channel]);
                 // What has no value gets none, and what did not change is not rounded either.

@@ -49,7 +49,8 @@ pub(super) fn extremum(stretch: &mut Stretch<'_>) {
     let start = stretch.rows.start;
     let (mut lowest, mut highest) = (stretch.spread.lowest, stretch.spread.highest);
     if let Some(context) = stretch.details.context {
-        let around = start.saturating_sub(context)..start.saturating_add(context).saturating_add(1).min(stretch.values.len());
+        let around =
+            start.saturating_sub(context)..start.saturating_add(context).saturating_add(1).min(stretch.values.len());
         let there = || stretch.values[around.clone()].iter().copied().filter(|value| !value.is_nan());
         (lowest, highest) = (there().fold(f64::INFINITY, f64::min), there().fold(f64::NEG_INFINITY, f64::max));
     }

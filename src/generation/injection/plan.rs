@@ -254,7 +254,10 @@ mod tests {
 
     #[test]
     fn the_short_form_says_what_the_plan_says() {
-        let short = EventKeys::parse("kind=spike-burst, channel=a b,channel=7,from=600,length=10m,rate=.5,size=-3", "--event 1");
+        let short = EventKeys::parse(
+            "kind=spike-burst, channel=a b,channel=7,from=600,length=10m,rate=.5,size=-3",
+            "--event 1",
+        );
         let plan = Plan::parse(
             "[[event]]\nkind = \"spike-burst\"\nchannel = [\"a b\", \"7\"]\nfrom = 600\nlength = \"10m\"\nrate = 0.5\nsize = -3.0\n",
             "p.toml",

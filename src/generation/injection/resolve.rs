@@ -119,7 +119,9 @@ fn event(keys: &EventKeys, id: u32, setting: &Setting<'_>) -> Result<Event, Stri
     ];
     if let Some((key, _)) = given.iter().find(|(key, given)| *given && !kind.takes().contains(key)) {
         let takes = if kind.takes().is_empty() { "no key of its own".to_owned() } else { kind.takes().join(", ") };
-        return Err(format!("{kind} has no {key}; beside kind, channel, from, to, length, size and unit it has {takes}"));
+        return Err(format!(
+            "{kind} has no {key}; beside kind, channel, from, to, length, size and unit it has {takes}"
+        ));
     }
     let channels = channels(keys, setting)?;
     let rows = rows(keys, setting)?;
@@ -130,7 +132,8 @@ fn event(keys: &EventKeys, id: u32, setting: &Setting<'_>) -> Result<Event, Stri
     let own = keys.unit == Some(UnitKey::Own);
     if keys.unit.is_some() && kind.measure() != Measure::Deviations {
         let measure = Unit::of(kind.measure(), false).name();
-        let measure = if measure.is_empty() { "it has no size".to_owned() } else { format!("its size is in {measure}") };
+        let measure =
+            if measure.is_empty() { "it has no size".to_owned() } else { format!("its size is in {measure}") };
         return Err(format!("{kind} has no unit; {measure}"));
     }
     if kind.measure() == Measure::Deviations && !own && size != 0.0 {
@@ -251,11 +254,15 @@ impl Setting<'_> {
 }
 
 fn no_time(what: &str) -> String {
-    format!("{what} needs times, and the recording has no time column; name it with --time, or give rows, e.g. from=600")
+    format!(
+        "{what} needs times, and the recording has no time column; name it with --time, or give rows, e.g. from=600"
+    )
 }
 
 fn never_changes(channel: &str) -> String {
-    format!("{channel} never changes, so that it has no deviation to count in; give unit = \"own\" and a size in its unit")
+    format!(
+        "{channel} never changes, so that it has no deviation to count in; give unit = \"own\" and a size in its unit"
+    )
 }
 
 /// In rows.

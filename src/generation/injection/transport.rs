@@ -130,12 +130,7 @@ fn gapped(order: Vec<Arrival>, fault: &Fault, random: &mut ChaCha8Rng, events: &
 }
 
 /// Takes rows out; each stretch of them is an event that shows at the row after it.
-fn taken(
-    order: Vec<Arrival>,
-    fault: &Fault,
-    events: &mut Events,
-    mut goes: impl FnMut(usize) -> bool,
-) -> Vec<Arrival> {
+fn taken(order: Vec<Arrival>, fault: &Fault, events: &mut Events, mut goes: impl FnMut(usize) -> bool) -> Vec<Arrival> {
     let mut stays = Vec::with_capacity(order.len());
     let mut hole: Option<(Range<usize>, Vec<usize>)> = None;
     for mut arrival in order {

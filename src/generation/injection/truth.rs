@@ -47,7 +47,8 @@ impl Truth {
         let mut labels = Vec::new();
         let mut of_inputs: Vec<Vec<u32>> = vec![Vec::new(); rows];
         for (index, event) in events.iter().enumerate().filter(|(index, _)| !applied.rejected[*index]) {
-            let there = || event.rows.clone().filter_map(|row| places.get(row)).filter(|(first, _)| *first != usize::MAX);
+            let there =
+                || event.rows.clone().filter_map(|row| places.get(row)).filter(|(first, _)| *first != usize::MAX);
             for row in event.rows.clone() {
                 if let Some(ids) = of_inputs.get_mut(row) {
                     ids.push(event.id);
