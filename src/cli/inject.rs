@@ -12,7 +12,7 @@ use super::recordings::ReadArgs;
 use crate::config::{Kind as MachineKind, shipped_kind, shipped_kinds};
 use crate::generation::constraints::{Bound, Constraints};
 use crate::generation::injection::{
-    Applied, Canvas, Event, EventKeys, Fault, FaultKeys, Kind, Label, Plan, RandomKeys, Repair, Setting, Truth,
+    Applied, Canvas, Event, EventKeys, EventLabel, Fault, FaultKeys, Kind, Plan, RandomKeys, Repair, Setting, Truth,
     arrivals, faults, inject, lot, resolve,
 };
 use crate::recording::{Amended, Column, Sheet, shifted_stamp};
@@ -269,7 +269,7 @@ impl Inject {
         Ok(out)
     }
 
-    fn write_events(&self, labels: &[Label]) -> Outcome {
+    fn write_events(&self, labels: &[EventLabel]) -> Outcome {
         let mut writer = csv::WriterBuilder::new().has_headers(false).from_writer(Vec::new());
         writer.write_record(EVENT_COLUMNS).map_err(Failure::failed)?;
         labels.iter().try_for_each(|label| writer.serialize(label)).map_err(Failure::failed)?;
@@ -298,7 +298,7 @@ struct Summary<'s> {
     unreadable_cells: usize,
     /// Columns that are no channels because they hold text; they are passed on as they are.
     left_out: &'s [String],
-    events: &'s [Label],
+    events: &'s [EventLabel],
     /// Ids of events that were left out because they break a constraint.
     rejected: Vec<u32>,
     constraints: Vec<ConstraintCounts<'s>>,
@@ -346,7 +346,7 @@ impl<'s> Summary<'s> {
             self.seed
         )];
         for label in self.events.iter().take(MOST_TOLD) {
-            let Label { id, kind, channel, input_first_row, input_last_row, changed, .. } = label;
+            let EventLabel { id, kind, channel, input_first_row, input_last_row, changed, .. } = label;
             let size = label.size.map(|size| format!(", size {size} {}", label.unit)).unwrap_or_default();
             lines.push(format!(
                 "  {id} {kind} {channel} rows {input_first_row} to {input_last_row}{size}: {changed} changed"

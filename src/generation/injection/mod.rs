@@ -34,6 +34,8 @@ mod clock;
 mod course;
 mod event;
 mod kind;
+#[cfg(test)]
+mod kind_tests;
 mod level;
 mod outage;
 mod placement;
@@ -54,4 +56,4 @@ pub use resolve::{Setting, Wrong, faults, lot, resolve};
 pub use run::{Applied, Repair, inject};
 pub use spread::Spread;
 pub use transport::{Arrivals, Fault, FaultEvent, FaultKind, Flood, arrivals};
-pub use truth::{Label, Truth};
+pub use truth::{EventLabel, Truth};

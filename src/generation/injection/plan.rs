@@ -126,7 +126,7 @@ impl FaultKeys {
 /// The lines of a plan that a short form stands for, so that both are read, and refused, alike.
 fn as_toml(text: &str) -> String {
     let mut lines: Vec<(&str, Vec<String>)> = Vec::new();
-    for part in text.split(',') {
+    for part in text.split(',').filter(|part| !part.trim().is_empty()) {
         let (key, value) = part.split_once('=').unwrap_or((part, ""));
         let (key, value) = (key.trim(), value.trim());
         // TOML has no `.5`, and a channel may be called 7.

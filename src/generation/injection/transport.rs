@@ -178,21 +178,26 @@ fn doubled(
 
 fn reordered(order: Vec<Arrival>, fault: &Fault, random: &mut ChaCha8Rng, events: &mut Events) -> Vec<Arrival> {
     let last = order.len().saturating_sub(1);
-    // A row that is late by n comes after the nth that follows it, however late that one is itself.
-    let mut due: Vec<(usize, usize, Arrival)> = Vec::with_capacity(order.len());
-    for (place, mut arrival) in order.into_iter().enumerate() {
+    let mut due: Vec<(usize, bool, usize, Arrival)> = Vec::with_capacity(order.len());
+    for (place, arrival) in order.into_iter().enumerate() {
         let mut late = 0;
         if fault.rows.contains(&arrival.row) && uniform(random) < fault.probability {
             late = (1 + below(fault.burst, random)).min(last - place);
         }
-        if late > 0 {
+        due.push((place + late, late > 0, place, arrival));
+    }
+    due.sort_by_key(|(due, late, ..)| (*due, *late));
+    let mut farthest = 0;
+    let named = |(_, late, place, mut arrival): (usize, bool, usize, Arrival)| {
+        // A late row whose followers are later still is overtaken by none.
+        if late && farthest > place {
             arrival.hit.push(events.len());
             events.push((fault.kind, arrival.row..arrival.row + 1));
         }
-        due.push((place + late, usize::from(late > 0), arrival));
-    }
-    due.sort_by_key(|(place, late, _)| (*place, *late));
-    due.into_iter().map(|(_, _, arrival)| arrival).collect()
+        farthest = farthest.max(place);
+        arrival
+    };
+    due.into_iter().map(named).collect()
 }
 
 /// Random numbers of transport come from streams of their own, far from those of events.
@@ -201,6 +206,8 @@ const MOST_ARRIVALS: usize = 10_000_000;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::HashSet;
+
     use super::*;
 
     fn run(kind: FaultKind, probability: f64, burst: usize) -> (Vec<usize>, Vec<FaultEvent>) {
@@ -212,7 +219,7 @@ mod tests {
     fn what_is_lost_is_labelled_and_everything_else_arrives_in_order() {
         for (kind, probability) in [(FaultKind::Loss, 0.1), (FaultKind::Gap, 0.01)] {
             let (order, events) = run(kind, probability, 5);
-            let missing: Vec<usize> = events.iter().flat_map(|event| event.rows.clone()).collect();
+            let missing: HashSet<usize> = events.iter().flat_map(|event| event.rows.clone()).collect();
             let stays: Vec<usize> = (0..ROWS).filter(|row| !missing.contains(row)).collect();
             assert_eq!(order, stays);
             for event in &events[..events.len() - 1] {
@@ -225,7 +232,7 @@ mod tests {
     fn the_share_of_lost_rows_and_the_length_of_bursts_are_those_asked_for() {
         let (order, events) = run(FaultKind::Loss, 0.2, 4);
         let lost = (ROWS - order.len()) as f64;
-        assert!((lost / ROWS as f64 - 0.2).abs() < 0.03, "{lost}");
+        assert!((lost / ROWS as f64 - 0.2).abs() < 0.02, "{lost}");
         assert!((lost / events.len() as f64 - 4.0).abs() < 0.6, "{}", events.len());
         let (_, gaps) = run(FaultKind::Gap, 0.002, 30);
         assert!(gaps.len() > 3 && gaps.iter().all(|gap| gap.rows.len() % 30 == 0 || gap.rows.end == ROWS), "{gaps:?}");
@@ -270,9 +277,9 @@ mod tests {
 
     #[test]
     fn more_duplicates_than_anybody_takes_are_refused() {
-        let fault = Fault { kind: FaultKind::Duplicate, probability: 1.0, burst: 100_000, rows: 0..ROWS };
+        let fault = Fault { kind: FaultKind::Duplicate, probability: 1.0, burst: 1000, rows: 0..ROWS };
         assert_eq!(arrivals(ROWS, &[fault], 7), Err(Flood));
     }
 
-    const ROWS: usize = 4000;
+    const ROWS: usize = 20_000;
 }

@@ -6,14 +6,14 @@ use super::transport::Arrivals;
 
 /// What is true of a recording after injection: one label an event, and which events each row that is written belongs to.
 pub struct Truth {
-    pub labels: Vec<Label>,
+    pub labels: Vec<EventLabel>,
     /// For each row that is written the ids of its events, in order.
     pub of_rows: Vec<Vec<u32>>,
 }
 
 /// One event. Rows are counted from 1.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Label {
+pub struct EventLabel {
     pub id: u32,
     pub kind: &'static str,
     /// Several are parted by `;`.
@@ -55,7 +55,7 @@ impl Truth {
                 }
             }
             let names: Vec<&str> = event.channels.iter().map(|&channel| names[channel].as_str()).collect();
-            labels.push(Label {
+            labels.push(EventLabel {
                 id: event.id,
                 kind: event.kind.name(),
                 channel: names.join(";"),
@@ -76,7 +76,7 @@ impl Truth {
         for (id, fault) in (first..).zip(faults) {
             let shows = fault.arrivals.start.min(of_rows.len())..fault.arrivals.end.min(of_rows.len());
             of_rows[shows.clone()].iter_mut().for_each(|ids| ids.push(id));
-            labels.push(Label {
+            labels.push(EventLabel {
                 id,
                 kind: fault.kind.name(),
                 channel: String::new(),
