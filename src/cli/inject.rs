@@ -358,10 +358,15 @@ impl<'s> Summary<'s> {
         if !self.rejected.is_empty() {
             lines.push(format!("left out because they break a constraint: events {}", joined(&self.rejected)));
         }
-        for ConstraintCounts { constraint, recorded, injected, repaired } in &self.constraints {
+        let broken = |counts: &&ConstraintCounts<'_>| counts.recorded + counts.injected + counts.repaired > 0;
+        for ConstraintCounts { constraint, recorded, injected, repaired } in self.constraints.iter().filter(broken) {
             lines.push(format!(
                 "{constraint}: broken by {recorded} rows as recorded, {injected} with the events, {repaired} after repair"
             ));
+        }
+        if !self.constraints.is_empty() {
+            let kept = self.constraints.len() - self.constraints.iter().filter(broken).count();
+            lines.push(format!("{kept} of {} constraints were never broken", self.constraints.len()));
         }
         if self.clamped > 0 {
             lines.push(format!("{} values were moved to keep the constraints", self.clamped));

@@ -49,7 +49,7 @@ impl Lot {
                 kind,
                 channels: if kind == Kind::ClockSkew { Vec::new() } else { vec![channel] },
                 rows: start..start + length,
-                size: if signed && !upwards { -size } else { size },
+                size: if signed && !upwards && size != 0.0 { -size } else { size },
                 unit: Unit::of(kind.measure(), false),
                 details: usual_details(length),
             });
