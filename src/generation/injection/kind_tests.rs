@@ -356,6 +356,11 @@ fn events_drawn_by_lot_keep_their_distance_and_leave_the_start_alone() {
     events.sort_by_key(|event| event.rows.start);
     assert!(events[0].rows.start >= 200);
     assert!(events.windows(2).all(|pair| pair[1].rows.start >= pair[0].rows.end + 20));
+    // 20 of 40 rows and 19 of 10 between them are all that there is after the first 200.
+    let tight =
+        RandomKeys { count: 20, distance: Some(10), lengths: Some([40, 40]), kinds: vec![Kind::Mean], ..keys.clone() };
+    let packed = super::lot(&tight, &setting(&canvas, &names, &stamps)).unwrap().draw(&canvas, &[], 5).unwrap();
+    assert!(packed.windows(2).all(|pair| pair[1].rows.start >= pair[0].rows.end + 10) && packed[19].rows.end <= ROWS);
     let full = RandomKeys { count: 1000, ..keys };
     let placed = super::lot(&full, &setting(&canvas, &names, &stamps)).unwrap().draw(&canvas, &[], 5).unwrap_err();
     assert!((8..1000).contains(&placed));
