@@ -180,6 +180,28 @@ fn rows_that_transport_loses_or_doubles_are_labelled_by_where_they_are_missed_or
 }
 
 #[test]
+fn a_fault_of_transport_that_is_given_rows_and_no_probability_is_certain_there() {
+    let folder = Folder::new();
+    let input = folder.made_up();
+    let text = fs::read_to_string(&input).unwrap();
+    folder.succeeds(&input, &["--transport", "fault=gap,from=100,to=120"]);
+    let out = folder.out();
+    assert_eq!([&lines(&text)[..100], &lines(&text)[121..]].concat(), lines(&out));
+    let gap = &folder.events()[0];
+    assert_eq!([&gap[3], &gap[4], &gap[11], &gap[12]], ["100", "100", "100", "120"]);
+}
+
+#[test]
+fn anomalies_at_random_fit_into_a_short_recording_too() {
+    let folder = Folder::new();
+    let input = folder.input(&MadeUp::new(3, SignedDuration::from_secs(1), 60).text(USUAL), false);
+    folder.succeeds(&input, &["--random", "5", "--skip", "10"]);
+    let rows: Vec<usize> =
+        folder.events().iter().flat_map(|event| [event[3].parse(), event[4].parse()]).flatten().collect();
+    assert!(rows.len() == 10 && rows[0] > 10 && rows.is_sorted(), "{rows:?}");
+}
+
+#[test]
 fn an_anomaly_keeps_its_label_when_rows_before_it_are_lost() {
     let folder = Folder::new();
     let input = folder.made_up();
@@ -278,6 +300,7 @@ fn whatever_is_asked_wrongly_is_answered_with_what_was_found_and_expected() {
             2,
             "transport 1: probability is 2; expected a share from 0 to 1",
         ),
+        (&["--transport", "fault=gap"], 2, "transport 1: there is no probability; expected one, e.g. probability=0.01"),
         (&["--transport", "fault=duplicate,probability=1,burst=100000"], 2, "with so many duplicates"),
         (&["--random", "1", "--ignore", "ch1"], 2, "there is no column \"ch1\""),
         (&["--plan", "no/such.toml"], 1, "no/such.toml: No such file"),

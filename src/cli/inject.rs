@@ -66,7 +66,8 @@ pub(super) struct Inject {
     /// The same seed gives the same bytes; 0, or the plan's, if left out
     #[arg(long)]
     seed: Option<u64>,
-    /// A fault on the way: fault=loss|duplicate|reorder|gap,probability=P[,burst=ROWS][,from=…][,to=…]
+    /// A fault on the way: fault=loss|duplicate|reorder|gap,probability=P[,burst=ROWS][,from=…][,to=…]; without
+    /// probability it is certain from `from` to `to`
     #[arg(long, value_name = "K=V,…")]
     transport: Vec<String>,
     /// What values can never be: a TOML file of [[range]], [[rate]], [[monotone]] and [[forbidden]]

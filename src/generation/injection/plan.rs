@@ -69,7 +69,8 @@ pub struct RandomKeys {
 #[serde(deny_unknown_fields)]
 pub struct FaultKeys {
     pub fault: FaultKind,
-    pub probability: f64,
+    /// Certain where it is left out, which wants `from`.
+    pub probability: Option<f64>,
     pub burst: Option<usize>,
     pub from: Option<Mark>,
     pub to: Option<Mark>,

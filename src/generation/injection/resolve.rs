@@ -39,7 +39,13 @@ pub fn resolve(keys: &EventKeys, id: u32, origin: &str, setting: &Setting<'_>) -
 pub fn faults(keys: &FaultKeys, origin: &str, setting: &Setting<'_>) -> Result<Fault, Wrong> {
     let wrong = |what: String| Wrong { origin: origin.to_owned(), what };
     let FaultKeys { fault, probability, burst, from, to } = keys;
-    if !(0.0..=1.0).contains(probability) {
+    let probability = probability.or(from.is_some().then_some(1.0)).ok_or_else(|| {
+        wrong(
+            "there is no probability; expected one, e.g. probability=0.01, or rows that it is certain for, e.g. from=600,to=620"
+                .to_owned(),
+        )
+    })?;
+    if !(0.0..=1.0).contains(&probability) {
         return Err(wrong(format!("probability is {probability}; expected a share from 0 to 1, e.g. 0.01")));
     }
     let burst = burst.unwrap_or(1);
@@ -51,7 +57,7 @@ pub fn faults(keys: &FaultKeys, origin: &str, setting: &Setting<'_>) -> Result<F
     if last < start {
         return Err(wrong(format!("to, row {}, lies before from, row {}", last + 1, start + 1)));
     }
-    Ok(Fault { kind: *fault, probability: *probability, burst, rows: start..last + 1 })
+    Ok(Fault { kind: *fault, probability, burst, rows: start..last + 1 })
 }
 
 /// Turns what is to be drawn by lot into what this recording allows.
@@ -92,7 +98,9 @@ pub fn lot(keys: &RandomKeys, setting: &Setting<'_>) -> Result<Lot, Wrong> {
         }
     }
     let room = setting.rows.saturating_sub(keys.skip);
-    let usual = [USUAL_LENGTHS.0, USUAL_LENGTHS.1].map(|rows| rows.min(room.div_ceil(4).max(1)));
+    // So many with as much between them as the longest has, and in no case more than a quarter of the room.
+    let fitting = room / (2 * keys.count).max(4);
+    let usual = [USUAL_LENGTHS.0, USUAL_LENGTHS.1].map(|rows| rows.min(fitting.max(SHORTEST_USUAL)).min(room.max(1)));
     let [fewest, most] = keys.lengths.unwrap_or(usual);
     if fewest == 0 || fewest > most || most > room {
         return Err(wrong(format!(
@@ -246,7 +254,7 @@ impl Setting<'_> {
             return Err(format!("{key} is {time}; the recording goes from {earliest} to {latest}"));
         }
         let found = match is_end {
-            true => there().filter(|(_, stamp)| *stamp <= time).last(),
+            true => there().rfind(|(_, stamp)| *stamp <= time),
             false => there().find(|(_, stamp)| *stamp >= time),
         };
         Ok(found.map_or(0, |(row, _)| row))
@@ -268,6 +276,8 @@ fn never_changes(channel: &str) -> String {
 /// In rows.
 const USUAL_TRANSITION: usize = 10;
 const USUAL_LENGTHS: (usize, usize) = (30, 120);
+/// What is shorter is lost in noise: fewer events are better then.
+const SHORTEST_USUAL: usize = 5;
 const MOST_BURST: usize = 100_000;
 /// Share of the rows of a burst that have a spike.
 const USUAL_RATE: f64 = 0.2;

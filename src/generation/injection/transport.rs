@@ -69,17 +69,18 @@ pub fn arrivals(rows: usize, faults: &[Fault], seed: u64) -> Result<Arrivals, Fl
             FaultKind::Reorder => reordered(order, fault, &mut random, &mut events),
         };
     }
-    let mut seen = vec![usize::MAX..0; events.len()];
+    let mut seen: Vec<Option<Range<usize>>> = vec![None; events.len()];
     for (place, arrival) in order.iter().enumerate() {
         for &event in &arrival.hit {
-            seen[event] = seen[event].start.min(place)..seen[event].end.max(place + 1);
+            let first = seen[event].as_ref().map_or(place, |seen| seen.start);
+            seen[event] = Some(first..place + 1);
         }
     }
     let told = events.into_iter().zip(seen).map(|((kind, rows), arrivals)| FaultEvent {
         kind,
         rows,
         // What shows nowhere, as a loss at the very end does, shows at the end.
-        arrivals: if arrivals.start == usize::MAX { order.len()..order.len() } else { arrivals },
+        arrivals: arrivals.unwrap_or(order.len()..order.len()),
     });
     let events = told.collect();
     Ok(Arrivals { order: order.into_iter().map(|arrival| arrival.row).collect(), events })
