@@ -94,8 +94,9 @@ fn gaussian(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
     let mut factor = vec![vec![0.0; width]; width];
     for i in 0..width {
         for j in 0..=i {
-            let covariance = columns[i].iter().zip(&columns[j]).map(|(a, b)| (a - means[i]) * (b - means[j])).sum::<f64>()
-                / rows.len() as f64;
+            let covariance =
+                columns[i].iter().zip(&columns[j]).map(|(a, b)| (a - means[i]) * (b - means[j])).sum::<f64>()
+                    / rows.len() as f64;
             let known: f64 = (0..j).map(|k| factor[i][k] * factor[j][k]).sum();
             factor[i][j] = if i == j {
                 (covariance - known).max(0.0).sqrt()
@@ -116,18 +117,21 @@ fn gaussian(rows: &[Vec<f64>]) -> Vec<Vec<f64>> {
 
 fn distances(one: &[Vec<f64>], other: &[Vec<f64>]) -> Distances {
     let (first, second) = (columns(one), columns(other));
-    let moving: Vec<usize> = (0..first.len()).filter(|&it| deviation(&second[it]) > 0.0).collect();
+    let moves = |it: usize| deviation(&first[it]) > 0.0 && deviation(&second[it]) > 0.0;
+    let moving: Vec<usize> = (0..first.len()).filter(|&it| moves(it)).collect();
     let over = |of: &dyn Fn(usize) -> f64| moving.iter().map(|&it| of(it)).sum::<f64>() / moving.len() as f64;
     let pairs: Vec<(usize, usize)> =
         moving.iter().flat_map(|&i| moving.iter().filter(move |j| **j < i).map(move |&j| (i, j))).collect();
-    let correlations = pairs.iter().map(|&(i, j)| {
-        (correlation(&first[i], &first[j], 0) - correlation(&second[i], &second[j], 0)).abs()
-    });
+    let correlations = pairs
+        .iter()
+        .map(|&(i, j)| (correlation(&first[i], &first[j], 0) - correlation(&second[i], &second[j], 0)).abs());
     Distances {
         ks: over(&|it| kolmogorov_smirnov(&first[it], &second[it])),
         correlation: correlations.sum::<f64>() / pairs.len().max(1) as f64,
         acf: over(&|it| {
-            let lag = |lag: usize| (correlation(&first[it], &first[it], lag) - correlation(&second[it], &second[it], lag)).abs();
+            let lag = |lag: usize| {
+                (correlation(&first[it], &first[it], lag) - correlation(&second[it], &second[it], lag)).abs()
+            };
             (1..=60).map(lag).sum::<f64>() / 60.0
         }),
         spectrum: over(&|it| {
@@ -175,7 +179,8 @@ fn kolmogorov_smirnov(one: &[f64], other: &[f64]) -> f64 {
         values
     };
     let (one, other) = (sorted(one), sorted(other));
-    let below = |values: &[f64], bound: f64| values.partition_point(|value| *value <= bound) as f64 / values.len() as f64;
+    let below =
+        |values: &[f64], bound: f64| values.partition_point(|value| *value <= bound) as f64 / values.len() as f64;
     one.iter().chain(&other).map(|&at| (below(&one, at) - below(&other, at)).abs()).fold(0.0, f64::max)
 }
 
@@ -220,7 +225,10 @@ fn told_apart(one: &[Vec<f64>], other: &[Vec<f64>], moving: &[usize]) -> f64 {
 /// Of each channel its mean, spread, roughness and range within a window, and how it moves with the next one.
 fn features(columns: &[Vec<f64>], chosen: &[usize], scales: &[(f64, f64)], from: usize) -> Vec<f64> {
     let channel = |it: usize| -> Vec<f64> {
-        columns[it][from..from + 30].iter().map(|value| ((value - scales[it].0) / scales[it].1).clamp(-6.0, 6.0)).collect()
+        columns[it][from..from + 30]
+            .iter()
+            .map(|value| ((value - scales[it].0) / scales[it].1).clamp(-6.0, 6.0))
+            .collect()
     };
     let mut features = vec![1.0];
     for (place, &it) in chosen.iter().enumerate() {
@@ -290,7 +298,8 @@ fn made_up(rows: usize) -> Vec<Vec<f64>> {
 /// Standard normal, always the same at a place.
 fn normal(at: usize) -> f64 {
     let uniform = |salt: u64| {
-        let mixed = (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(salt.wrapping_mul(0xBF58_476D_1CE4_E5B9));
+        let mixed =
+            (at as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15).wrapping_add(salt.wrapping_mul(0xBF58_476D_1CE4_E5B9));
         let mixed = (mixed ^ (mixed >> 31)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((mixed ^ (mixed >> 29)) >> 11) as f64 * (-53f64).exp2()
     };

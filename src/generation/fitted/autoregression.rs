@@ -29,7 +29,8 @@ impl Autoregression {
     /// that Hannan and Quinn's criterion (J. R. Stat. Soc. B 41, 1979) likes best. `cycle` is the load cycle in rows.
     pub fn fit(rows: ArrayView2<'_, f64>, usable: &[bool], cycle: Option<usize>) -> Self {
         let (count, width) = rows.dim();
-        let longest = (MOST_REGRESSORS / width.max(1)).min(count / (ROWS_A_REGRESSOR * width.max(1))).clamp(1, MOST_ORDER);
+        let longest =
+            (MOST_REGRESSORS / width.max(1)).min(count / (ROWS_A_REGRESSOR * width.max(1))).clamp(1, MOST_ORDER);
         let seasonal = cycle.filter(|cycle| *cycle > longest && count > FEWEST_CYCLES * cycle);
         let lags: Vec<usize> = (1..=longest).chain(seasonal).collect();
         let products = Products::of(rows, usable, &lags);

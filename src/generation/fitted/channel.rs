@@ -32,7 +32,9 @@ pub(super) enum Nature {
     Constant,
     Measured,
     /// It only ever rises: what is modelled are its steps; it goes on from this value.
-    Counter { from: f64 },
+    Counter {
+        from: f64,
+    },
 }
 
 impl FittedChannel {

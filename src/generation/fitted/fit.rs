@@ -50,8 +50,13 @@ impl Lesson {
         if let (Some(cycle), Some(told)) = (&cycle, &told) {
             cycle.scale(&mut left, told);
         }
-        let unbroken: Vec<bool> = (0..left.nrows()).map(|t| !gaps[t] && (t == 0 || regime[t] == regime[t - 1])).collect();
-        let usable = if 2 * unbroken.iter().filter(|it| **it).count() > left.nrows() { unbroken } else { vec![true; left.nrows()] };
+        let unbroken: Vec<bool> =
+            (0..left.nrows()).map(|t| !gaps[t] && (t == 0 || regime[t] == regime[t - 1])).collect();
+        let usable = if 2 * unbroken.iter().filter(|it| **it).count() > left.nrows() {
+            unbroken
+        } else {
+            vec![true; left.nrows()]
+        };
         let period = cycle.as_ref().map(|cycle| cycle.phases.period());
         let autoregression = Autoregression::fit(left.view(), &usable, period);
         let (over, begun) = left_over(left.view(), &autoregression);
@@ -120,7 +125,10 @@ impl CycleTemplate {
 
 /// A channel's values within its physical limits and no further out than errors and codes lie.
 fn believed(column: &[f64], profile: &ChannelProfile) -> Vec<f64> {
-    column.iter().map(|&value| if value.is_finite() && profile.limits.allow(value) { value } else { f64::NAN }).collect()
+    column
+        .iter()
+        .map(|&value| if value.is_finite() && profile.limits.allow(value) { value } else { f64::NAN })
+        .collect()
 }
 
 /// The moving channels, `[time, channel]`, in standard deviations from their means; of a counter the steps.

@@ -58,7 +58,13 @@ impl Innovations {
         let stretches = some.len().div_ceil(most);
         let kept: Vec<usize> = match stretches {
             0 | 1 => some,
-            _ => some.chunks(STRETCH).enumerate().filter(|(at, _)| at % stretches == 0).flat_map(|(_, it)| it).copied().collect(),
+            _ => some
+                .chunks(STRETCH)
+                .enumerate()
+                .filter(|(at, _)| at % stretches == 0)
+                .flat_map(|(_, it)| it)
+                .copied()
+                .collect(),
         };
         Self {
             width,

@@ -310,8 +310,12 @@ mod tests {
         let long = stays(&seen);
         let inner = &long[1..long.len() - 1];
         assert!(inner.iter().all(|(_, rows)| (59..=81).contains(rows)), "{inner:?}");
-        let next = |regime: usize| told[(0..3000).find(|&t| told[t] != regime && t > 0 && told[t - 1] == regime).unwrap()];
-        assert!(inner.windows(2).all(|pair| pair[1].0 == next(pair[0].0)), "each is followed by the one that follows it");
+        let next =
+            |regime: usize| told[(0..3000).find(|&t| told[t] != regime && t > 0 && told[t - 1] == regime).unwrap()];
+        assert!(
+            inner.windows(2).all(|pair| pair[1].0 == next(pair[0].0)),
+            "each is followed by the one that follows it"
+        );
     }
 
     #[test]
