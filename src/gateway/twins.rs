@@ -147,6 +147,10 @@ impl Queue {
 
 impl Maker {
     fn work(mut self, queue: &Queue) {
+        // On Linux it holds for the thread that asks for it.
+        if let Err(error) = rustix::process::nice(LOWEST_PRIORITY) {
+            warn!(%error, "twins are made at the priority of everything else");
+        }
         for keys in self.keys.clone() {
             self.prepare(&keys);
         }
@@ -274,6 +278,7 @@ impl Twin {
     }
 }
 
+const LOWEST_PRIORITY: i32 = 19;
 const MOST_LESSONS: usize = 64;
 const MOST_ROWS: usize = 256;
 /// Rows of twins that nobody has published yet.
