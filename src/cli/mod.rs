@@ -27,6 +27,7 @@ mod doctor;
 mod doctor_broker;
 mod doctor_host;
 mod finding;
+mod generate;
 mod model;
 mod orders;
 mod outcome;
@@ -67,6 +68,8 @@ enum Verb {
     Score(score::Score),
     /// Learns from a recording what is normal for a machine, for `run` to use
     Calibrate(calibrate::Calibrate),
+    /// Makes synthetic telemetry, labelled with the condition of the machine
+    Generate(generate::Generate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
     /// Looks at model packages
@@ -114,6 +117,7 @@ impl Command {
             Verb::Doctor(doctor) => doctor.run(),
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
+            Verb::Generate(generate) => generate.run(),
             Verb::Replay(replay) => replay.run(),
             Verb::Model(model) => model.run(),
             Verb::Alarms(alarms) => alarms.run(),

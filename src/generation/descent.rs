@@ -47,22 +47,21 @@ pub fn descend_in_accord(
 
 /// The noise that windows come from: the way of DDIM without fresh noise, backwards (Song et al., ICLR 2021, section 4.3).
 ///
-/// Each step is solved for the noisier side by fixed-point iteration, so that descending gives the windows back.
+/// Along the angle x moves with the velocity v = (α·x − x_0) / σ; each step is made by the midpoint rule.
 pub fn invert(levels: &[NoiseLevel], mut x: Vec<f32>, data: &mut Data<'_>) -> Result<Vec<f32>, GenerationError> {
+    let mut moved = |x: &[f32], by: f64, (point, at): (&[f32], NoiseLevel)| -> Result<Vec<f32>, GenerationError> {
+        let seen = data(point, at)?;
+        let (signal, noise) = (at.signal() as f32, at.noise() as f32);
+        let velocity = point.iter().zip(&seen).map(|(point, seen)| (signal * point - seen) / noise);
+        Ok(x.iter().zip(velocity).map(|(x, velocity)| x + by as f32 * velocity).collect())
+    };
     for pair in levels.windows(2).rev() {
-        let (noisier, level) = (pair[0], pair[1]);
-        let kept = noisier.signal() / level.signal();
-        let added = noisier.noise() - kept * level.noise();
-        let mut there: Vec<f32> = x.iter().map(|x| kept as f32 * x).collect();
-        for _ in 0..ITERATIONS {
-            let seen = data(&there, noisier)?;
-            let (signal, noise) = (noisier.signal() as f32, noisier.noise() as f32);
-            for ((there, seen), x) in there.iter_mut().zip(&seen).zip(&x) {
-                let noise_in_it = (*there - signal * seen) / noise;
-                *there = kept as f32 * x + added as f32 * noise_in_it;
-            }
-        }
-        x = there;
+        let (noisier, level) = (pair[0].angle(), pair[1].angle());
+        let middle = NoiseLevel::from_angle(0.5 * (noisier + level));
+        // Without any noise nothing is known of its direction; the middle of the step stands for its start.
+        let start = if level > 0.0 { pair[1] } else { middle };
+        let half = moved(&x, middle.angle() - level, (&x, start))?;
+        x = moved(&x, noisier - level, (&half, middle))?;
     }
     Ok(x)
 }
@@ -85,9 +84,6 @@ fn take(
     Ok(())
 }
 
-/// Of the fixed point; each brings one digit or more.
-const ITERATIONS: usize = 4;
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,12 +100,12 @@ mod tests {
 
     #[test]
     fn descending_from_an_inverted_window_gives_it_back() {
-        let levels = levels(&Cosine, 30);
+        let levels = levels(&Cosine, 100);
         let windows = vec![0.2, 0.9, 1.0, 1.7];
         let noise = invert(&levels, windows.clone(), &mut denoise).unwrap();
         let mut none = |_: usize| -> Result<Vec<f32>, GenerationError> { Ok(Vec::new()) };
         let back = descend(&levels, &mut Ddim { eta: 0.0 }, noise, &mut denoise, &mut none).unwrap();
-        assert!(back.iter().zip(&windows).all(|(a, b)| (a - b).abs() < 0.01), "{back:?}");
+        assert!(back.iter().zip(&windows).all(|(a, b)| (a - b).abs() < 0.03), "{back:?}");
     }
 
     #[test]
@@ -126,7 +122,7 @@ mod tests {
         let start = white(&mut random, 20_000);
         let mut fresh = |_: usize| -> Result<Vec<f32>, GenerationError> { Ok(white(&mut random, 20_000)) };
         let x =
-            descend_in_accord(&levels(&Cosine, 100), 3, start, (&mut denoise, &mut fresh), &|| Box::new(Ddpm)).unwrap();
+            descend_in_accord(&levels(&Cosine, 400), 3, start, (&mut denoise, &mut fresh), &|| Box::new(Ddpm)).unwrap();
         let mean = x.iter().sum::<f32>() / 20_000.0;
         let variance = x.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 20_000.0;
         assert!((mean - 1.0).abs() < 0.02 && (variance - 0.25).abs() < 0.02, "{mean} {variance}");

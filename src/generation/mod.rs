@@ -6,20 +6,25 @@
 mod condition;
 pub mod descent;
 pub mod fitted;
+pub mod format;
 pub mod forward;
 mod generator;
 mod layout;
+mod learned;
 mod level;
 pub mod noise;
 pub(crate) mod normal;
 mod prediction;
 pub mod sampler;
 pub mod schedule;
+mod series;
 mod template;
 
 pub use condition::{Choice, Condition, ConditionError, Request};
 pub use generator::{GenerationError, Generator};
 pub use layout::{Label, Layout, LayoutChannel};
+pub use learned::{Descent, LearnedGenerator};
 pub use level::NoiseLevel;
 pub use prediction::guide;
+pub use series::{Course, Series, SeriesRow};
 pub use template::{Defect, Rig, TemplateError};

@@ -18,7 +18,7 @@ pub fn between(one: &[f32], other: &[f32], t: f64) -> Vec<f32> {
 }
 
 /// Random numbers of a seed for one purpose: what is drawn for one purpose leaves those for another as they are.
-pub(super) fn stream(seed: u64, purpose: u64) -> ChaCha8Rng {
+pub(crate) fn stream(seed: u64, purpose: u64) -> ChaCha8Rng {
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     random.set_stream(purpose);
     random

@@ -99,8 +99,8 @@ mod tests {
 
     #[test]
     fn ddim_gives_the_mean_and_the_covariance_of_a_normal_target_whatever_noise_it_adds() {
-        assert_reproduced(SamplerName::Ddim, 0.0, 300, 0.03);
-        assert_reproduced(SamplerName::Ddim, 0.5, 300, 0.03);
+        assert_reproduced(SamplerName::Ddim, 0.0, 600, 0.03);
+        assert_reproduced(SamplerName::Ddim, 0.5, 600, 0.03);
     }
 
     #[test]

@@ -105,7 +105,7 @@ fn check_conditions(generator: &GeneratorKeys) -> Result<(), String> {
     for condition in conditions {
         let known = condition.levels.len() == labels.len()
             && labels.iter().zip(&condition.levels).all(|(label, level)| label.levels.contains(level));
-        if !known || !(condition.share > 0.0) {
+        if !known || condition.share.is_nan() || condition.share <= 0.0 {
             return Err(format!(
                 "the condition {:?} with the share {} is none: expected one of the levels of each label and a positive \
                  share",
