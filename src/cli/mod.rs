@@ -28,9 +28,13 @@ mod doctor_broker;
 mod doctor_host;
 mod finding;
 mod generate;
+mod generate_file;
+mod generate_source;
+mod generate_stream;
 mod model;
 mod orders;
 mod outcome;
+mod progress;
 mod publisher;
 mod recordings;
 mod replay;
@@ -39,6 +43,7 @@ mod score;
 mod score_plot;
 mod surroundings;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -93,7 +98,7 @@ pub fn explain(error: &clap::Error) -> ExitCode {
     // Where this cannot be printed there is nobody to read it.
     let _ = error.print();
     if error.use_stderr() {
-        eprintln!("\n{}", example());
+        let _ = writeln!(io::stderr(), "\n{}", example());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }

@@ -63,6 +63,15 @@ impl LearnedGenerator {
         &self.model
     }
 
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// Whether each window starts from fresh noise.
+    pub fn is_loose(&self) -> bool {
+        self.loose
+    }
+
     pub fn descent(&self) -> Option<&Descent> {
         self.descent.as_ref()
     }

@@ -3,6 +3,7 @@
 mod baseline;
 mod commands;
 mod doctor;
+mod generated;
 mod mosquitto_dropin;
 mod oversight;
 mod readme;
@@ -14,6 +15,7 @@ mod twin;
 mod whole_way;
 
 mod support {
+    pub mod broken_line;
     #[path = "../../support/certificates.rs"]
     pub mod certificates;
     pub mod gateway;

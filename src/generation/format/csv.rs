@@ -1,7 +1,7 @@
 use std::io::{self, Write};
 
 use super::RowWriter;
-use crate::generation::{Layout, SeriesRow};
+use crate::generation::{Layout, Lineage, SeriesRow};
 use crate::publication::show_stamp;
 
 /// `window`, `time`, the channels, the labels; one line a row.
@@ -27,7 +27,7 @@ impl<W: Write> RowWriter for CsvWriter<W> {
         Ok(self.0.write_record(None::<&[u8]>)?)
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
+    fn finish(mut self: Box<Self>, _lineage: &Lineage) -> io::Result<()> {
         self.0.flush()
     }
 }

@@ -6,14 +6,14 @@ mod ndjson;
 use std::io::{self, Write};
 use std::path::Path;
 
-use super::{Layout, SeriesRow};
+use super::{Layout, Lineage, SeriesRow};
 
 /// Writes rows of a series.
 pub trait RowWriter {
     fn write(&mut self, row: &SeriesRow) -> io::Result<()>;
 
     /// Ends the file, so that it is whole.
-    fn finish(self: Box<Self>) -> io::Result<()>;
+    fn finish(self: Box<Self>, lineage: &Lineage) -> io::Result<()>;
 }
 
 /// How rows are written.
@@ -24,12 +24,19 @@ pub enum Format {
 }
 
 impl Format {
+    pub const ALL: &[Self] = &[Self::Csv, Self::Ndjson];
+
     /// The format that a file's name ends in.
     pub fn of(path: &Path) -> Option<Self> {
-        match path.extension()?.to_str()? {
-            "csv" => Some(Self::Csv),
-            "ndjson" => Some(Self::Ndjson),
-            _ => None,
+        let ending = path.extension()?.to_str()?;
+        Self::ALL.iter().copied().find(|format| format.ending() == ending)
+    }
+
+    /// What the names of its files end in, behind a dot.
+    pub fn ending(self) -> &'static str {
+        match self {
+            Self::Csv => "csv",
+            Self::Ndjson => "ndjson",
         }
     }
 

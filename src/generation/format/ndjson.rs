@@ -3,7 +3,7 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use super::RowWriter;
-use crate::generation::{Layout, SeriesRow};
+use crate::generation::{Layout, Lineage, SeriesRow};
 use crate::publication::show_stamp;
 
 /// One object a line, with the members that a CSV file has as columns.
@@ -31,7 +31,7 @@ impl<W: Write> RowWriter for NdjsonWriter<W> {
         writeln!(self.output, "{}", Value::Object(members))
     }
 
-    fn finish(mut self: Box<Self>) -> io::Result<()> {
+    fn finish(mut self: Box<Self>, _lineage: &Lineage) -> io::Result<()> {
         self.output.flush()
     }
 }
