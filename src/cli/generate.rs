@@ -33,7 +33,7 @@ pub(super) struct Generate {
     /// another pace]
     #[arg(long, value_name = "RFC 3339")]
     start: Option<Timestamp>,
-    /// The file to write: .csv or .ndjson
+    /// The file to write: .csv, .ndjson or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
