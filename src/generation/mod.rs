@@ -6,6 +6,7 @@
 mod condition;
 pub mod constraints;
 pub mod descent;
+pub mod fitted;
 pub mod format;
 pub mod forward;
 mod generator;
