@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::generate_file::Destination;
 use super::generate_known::known;
-use super::generate_source::{BATCH, SourceArgs};
+use super::generate_source::{BATCH, Source, SourceArgs};
 use super::generate_stream::StreamArgs;
 use super::outcome::{Failure, Outcome, print};
 use crate::generation::noise::stream;
 use crate::generation::{
-    Asked, Between, Course, Filling, Generator, Known, KnownFile, Layout, Lineage, Request, Series,
+    Asked, Between, Course, Filling, Generator, Known, KnownFile, Layout, LearnedGenerator, Request, Series,
 };
 use crate::notation::sha256_hex;
 
@@ -18,7 +18,8 @@ use crate::notation::sha256_hex;
 #[command(
     group = clap::ArgGroup::new("destination").required(true).args(["out", "publish"]),
     after_help = "Example: wheeltapper generate --windows 60 --label pump=2,valve=any --seed 1 --out rig.csv\n         \
-                  wheeltapper generate --publish mqtt://127.0.0.1:1883 --topic plant/rig-1/telemetry --rate 60"
+                  wheeltapper generate --publish mqtt://127.0.0.1:1883 --topic plant/rig-1/telemetry --rate 60\n         \
+                  wheeltapper generate --machine press-01 --config wheeltapper.toml --out press.csv"
 )]
 pub(super) struct Generate {
     #[command(flatten)]
@@ -34,13 +35,13 @@ pub(super) struct Generate {
     to: Option<String>,
     /// Keeps the rows of this recording, fills their empty cells and missing rows, and goes on where it ends: a forecast. Its
     /// first row is the first one of a window
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["loose", "like", "to_seed"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["loose", "like", "to_seed", "machine"])]
     known: Option<PathBuf>,
     /// Makes a window for each one of this recording, with its labels
     #[arg(long, value_name = "FILE", conflicts_with = "to_seed")]
     like: Option<PathBuf>,
     /// Goes from the noise of --seed to that of this seed, window by window
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", conflicts_with = "machine")]
     to_seed: Option<u64>,
     /// The time of the first row [default: that of --known, 2026-01-01T00:00:00Z into a file; to a broker now at real time, and no times at
     /// another pace]
@@ -60,35 +61,26 @@ impl Generate {
     pub fn run(self) -> Outcome {
         let destination = self.out.as_deref().map(Destination::new).transpose()?;
         self.stream.check()?;
-        let mut generator = self.source.open(if self.known.is_some() { FEW } else { BATCH })?;
-        let layout = generator.layout().clone();
+        let (source, mut lineage) = self.source.open(if self.known.is_some() { FEW } else { BATCH })?;
+        let layout = source.layout().clone();
         let recorded = self.known.as_deref().or(self.like.as_deref());
         let recorded = recorded.map(|path| known(path, &layout)).transpose()?;
         let count = recorded.as_ref().map(|recorded| recorded.windows().len() as u64);
         // How many windows a file has, and how many a path takes.
         let whole = self.windows.or(count).unwrap_or(60);
         let course = self.course(&layout, recorded.as_ref(), whole)?;
-        let mut lineage = Lineage::of(&generator);
         lineage.labels = Asked { from: self.label.clone(), to: self.to.clone() };
         lineage.to_seed = self.to_seed;
         lineage.command = std::env::args().collect();
         let kept = recorded.as_ref().filter(|_| self.known.is_some());
         let start = self.start.or_else(|| kept.and_then(|known| known.start));
         lineage.start = if destination.is_some() { Some(start.unwrap_or(START)) } else { start };
-        let generator: Box<dyn Generator + Send> = match (kept, self.to_seed) {
-            (Some(kept), _) => {
-                if !generator.has_encoder() {
-                    let name = &lineage.generator.name;
-                    return Err(Failure::usage(format_args!(
-                        "--known: the model {name} has no encoder, so it cannot go on from what is known; expected e.g. \
-                         --model hydraulic-latent"
-                    )));
-                }
-                lineage.known = self.known.as_deref().map(|path| origin(path, kept)).transpose()?;
-                Box::new(Filling::new(generator, kept.windows()))
-            }
-            (None, Some(seed)) => Box::new(Between::new(generator, seed, whole)),
-            (None, None) => Box::new(generator),
+        lineage.known = kept.zip(self.known.as_deref()).map(|(kept, path)| origin(path, kept)).transpose()?;
+        let generator: Box<dyn Generator + Send> = match (source, kept, self.to_seed) {
+            (Source::Learned(generator), Some(kept), _) => Box::new(filling(*generator, kept)?),
+            (Source::Learned(generator), None, Some(seed)) => Box::new(Between::new(*generator, seed, whole)),
+            (Source::Learned(generator), None, None) => generator,
+            (Source::Fitted(generator), ..) => generator,
         };
         let series = Series::new(generator, course, lineage.seed, start.unwrap_or(START));
         let told = match destination {
@@ -117,6 +109,17 @@ impl Generate {
         let [from, to] = [request, end].map(|request| request.draw(layout, &mut nothing_is_drawn));
         Ok(Course::Path { from, to, windows })
     }
+}
+
+fn filling(mut generator: LearnedGenerator, known: &Known) -> Result<Filling, Failure> {
+    if !generator.has_encoder() {
+        return Err(Failure::usage(format_args!(
+            "--known: the model {} has no encoder, so it cannot go on from what is known; expected e.g. --model \
+             hydraulic-latent",
+            generator.model().manifest().name
+        )));
+    }
+    Ok(Filling::new(generator, known.windows()))
 }
 
 fn origin(path: &Path, known: &Known) -> Result<KnownFile, Failure> {

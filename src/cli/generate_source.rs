@@ -1,15 +1,24 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::outcome::Failure;
-use crate::generation::LearnedGenerator;
+use super::surroundings;
+use crate::acquisition::Name;
+use crate::checkpoint::{FoundGenerator, Generators};
+use crate::generation::{Generator, Layout, LearnedGenerator, Lineage};
 use crate::models::{Folder, GeneratorModel, SamplerName, ScheduleName, shipped};
 
 /// Which generator, and how it is set up.
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// The generator: a package's folder, or the name of one that the binary brings along
-    #[arg(long, value_name = "NAME", default_value = "hydraulic-latent")]
+    #[arg(long, value_name = "NAME", default_value = "hydraulic-latent", conflicts_with = "machine")]
     model: PathBuf,
+    /// The machine whose own calibration is the generator, instead of a package: its data are of a sound machine, without labels
+    #[arg(long, value_name = "NAME", value_parser = Name::parse, requires = "config", conflicts_with_all = ONLY_OF_PACKAGES)]
+    machine: Option<Name>,
+    /// The configuration of the machine's gateway: it says where calibrations are kept
+    #[arg(long, value_name = "FILE", requires = "machine")]
+    config: Option<PathBuf>,
     /// A folder of packages that comes before those of the binary
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -36,9 +45,55 @@ pub(super) struct SourceArgs {
     seed: u64,
 }
 
+/// Where rows come from.
+pub(super) enum Source {
+    /// A package's networks, which can do more than make one window after another.
+    Learned(Box<LearnedGenerator>),
+    Fitted(Box<dyn Generator + Send>),
+}
+
+impl Source {
+    pub fn layout(&self) -> &Layout {
+        match self {
+            Self::Learned(generator) => generator.layout(),
+            Self::Fitted(generator) => generator.layout(),
+        }
+    }
+}
+
 impl SourceArgs {
-    /// With networks for so many windows a call.
-    pub fn open(&self, batch: usize) -> Result<LearnedGenerator, Failure> {
+    /// The generator, with where its data come from; one of a package has networks for so many windows a call.
+    pub fn open(&self, batch: usize) -> Result<(Source, Lineage), Failure> {
+        if let (Some(machine), Some(config)) = (&self.machine, &self.config) {
+            return self.fitted(machine, config);
+        }
+        let generator = self.learned(batch)?;
+        let lineage = Lineage::of(&generator);
+        Ok((Source::Learned(Box::new(generator)), lineage))
+    }
+
+    fn fitted(&self, machine: &Name, config: &Path) -> Result<(Source, Lineage), Failure> {
+        let generators = Generators::in_state_dir(&surroundings::config(config)?.state_dir);
+        let missing = |why: &str| {
+            let path = generators.path(machine);
+            Failure::failed(format_args!(
+                "--machine {machine}: {why} ({}); calibrate it with `wheeltapper calibrate RECORDING --machine {machine} --config \
+                 {}`, or let the gateway do it",
+                path.display(),
+                config.display()
+            ))
+        };
+        match generators.load(machine) {
+            FoundGenerator::Fitted { generator, sha256 } => {
+                let lineage = Lineage::of_fitted(machine, sha256, self.seed);
+                Ok((Source::Fitted(Box::new(generator.series(self.seed))), lineage))
+            }
+            FoundGenerator::Nothing => Err(missing("no generator was fitted to it yet")),
+            FoundGenerator::Quarantined { why } => Err(missing(&format!("its generator's file was put aside: {why}"))),
+        }
+    }
+
+    fn learned(&self, batch: usize) -> Result<LearnedGenerator, Failure> {
         let mut generator = LearnedGenerator::new(self.package(batch)?, self.seed, self.loose);
         let asked =
             self.guidance.is_some() || self.sampler.is_some() || self.schedule.is_some() || self.steps.is_some();
@@ -85,3 +140,4 @@ impl SourceArgs {
 
 /// Windows a call of the networks, where as many as one likes can be made at once.
 pub(super) const BATCH: usize = 64;
+const ONLY_OF_PACKAGES: [&str; 7] = ["models", "allow_unsigned", "guidance", "sampler", "schedule", "steps", "loose"];

@@ -32,6 +32,7 @@ mod generate_file;
 mod generate_known;
 mod generate_source;
 mod generate_stream;
+mod inject;
 mod model;
 mod orders;
 mod outcome;
@@ -76,6 +77,8 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     /// Makes synthetic telemetry, labelled with the condition of the machine
     Generate(generate::Generate),
+    /// Puts labelled anomalies into a recording
+    Inject(inject::Inject),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
     /// Looks at model packages
@@ -124,6 +127,7 @@ impl Command {
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Generate(generate) => generate.run(),
+            Verb::Inject(inject) => inject.run(),
             Verb::Replay(replay) => replay.run(),
             Verb::Model(model) => model.run(),
             Verb::Alarms(alarms) => alarms.run(),

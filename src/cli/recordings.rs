@@ -9,7 +9,7 @@ use crate::detection::ChannelProfile;
 use crate::machine::{CalibrationLength, MOST_CALIBRATION_ROWS, Machine, Observation, Profile};
 use crate::manipulation::Sample;
 use crate::notation::parse_duration;
-use crate::recording::{ReadOptions, Recording, RecordingError, Row};
+use crate::recording::{ReadOptions, Recording, RecordingError, Row, Sheet};
 
 /// How to read a recording, as every command that reads one asks for it.
 #[derive(Debug, clap::Args)]
@@ -28,17 +28,21 @@ pub(super) struct ReadArgs {
 impl ReadArgs {
     /// Opens a recording, with the channels of a kind where there is one.
     pub fn open(&self, path: &Path, kind: &[ChannelProfile]) -> Result<Recording, Failure> {
-        let options = ReadOptions { time: self.time.clone(), ignore: self.ignore.clone(), separator: self.separator };
-        let mut recording = Recording::open(path, &options).map_err(|error| match error {
-            RecordingError::NoSuchColumn { .. } => Failure::usage(format_args!("{}: {error}", path.display())),
-            RecordingError::NoChannel { .. } => Failure::failed(format_args!("{}: {error}", path.display())),
-            error => Failure::failed(error),
-        })?;
+        let mut recording = Recording::open(path, &self.options()).map_err(|error| unreadable(path, error))?;
         if !kind.is_empty() {
             let names: Vec<&str> = kind.iter().map(|channel| channel.name.as_str()).collect();
             recording.select(&names).map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
         }
         Ok(recording)
+    }
+
+    /// Opens a recording to write it again with some cells amended.
+    pub fn open_sheet(&self, path: &Path) -> Result<Sheet, Failure> {
+        Sheet::open(path, &self.options()).map_err(|error| unreadable(path, error))
+    }
+
+    fn options(&self) -> ReadOptions {
+        ReadOptions { time: self.time.clone(), ignore: self.ignore.clone(), separator: self.separator }
     }
 }
 
@@ -83,6 +87,14 @@ impl Feed {
 
     pub fn names(&self) -> &[Name] {
         &self.names
+    }
+}
+
+fn unreadable(path: &Path, error: RecordingError) -> Failure {
+    match error {
+        RecordingError::NoSuchColumn { .. } => Failure::usage(format_args!("{}: {error}", path.display())),
+        RecordingError::NoChannel { .. } => Failure::failed(format_args!("{}: {error}", path.display())),
+        error => Failure::failed(error),
     }
 }
 

@@ -5,11 +5,14 @@
 
 mod between;
 mod condition;
+pub mod constraints;
 pub mod descent;
 mod filling;
+pub mod fitted;
 pub mod format;
 pub mod forward;
 mod generator;
+pub mod injection;
 mod known;
 mod layout;
 mod learned;

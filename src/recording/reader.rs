@@ -146,16 +146,21 @@ impl Recording {
 
 /// The file's bytes without compression and byte order mark.
 fn plain(path: &Path) -> io::Result<Box<dyn BufRead>> {
-    let mut file = BufReader::with_capacity(BUFFER, File::open(path)?);
-    let zipped = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
-    let mut input: Box<dyn BufRead> = match zipped {
-        true => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
-        false => Box::new(file),
-    };
+    let mut input = unpacked(File::open(path)?)?;
     if input.fill_buf()?.starts_with(&[0xef, 0xbb, 0xbf]) {
         input.read_exact(&mut [0; 3])?;
     }
     Ok(input)
+}
+
+/// A file's bytes without compression.
+pub(super) fn unpacked(file: File) -> io::Result<Box<dyn BufRead>> {
+    let mut file = BufReader::with_capacity(BUFFER, file);
+    let zipped = file.fill_buf()?.starts_with(&[0x1f, 0x8b]);
+    Ok(match zipped {
+        true => Box::new(BufReader::with_capacity(BUFFER, MultiGzDecoder::new(file))),
+        false => Box::new(file),
+    })
 }
 
 /// Where rows come from.
@@ -202,7 +207,7 @@ impl Source {
 }
 
 /// The separator that the first line has most of, outside of quotes.
-fn guess_separator(start: &[u8]) -> Option<u8> {
+pub(super) fn guess_separator(start: &[u8]) -> Option<u8> {
     let line = start.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let mut quoted = false;
     let mut counts = [0usize; SEPARATORS.len()];
@@ -218,7 +223,7 @@ fn guess_separator(start: &[u8]) -> Option<u8> {
 
 const BUFFER: usize = 64 * 1024;
 /// Rows that are looked at to find out what the columns are.
-const LOOK_AHEAD: usize = 200;
+pub(super) const LOOK_AHEAD: usize = 200;
 /// In the order of preference.
 const SEPARATORS: [u8; 4] = [b',', b';', b'\t', b'|'];
 

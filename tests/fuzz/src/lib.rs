@@ -11,6 +11,7 @@ mod command;
 mod config;
 mod disk;
 mod history;
+mod injection;
 mod kind;
 mod memories;
 mod model;
@@ -43,6 +44,7 @@ pub const TARGETS: &[Target] = &[
     Target { name: "calibration", run: calibration::run },
     Target { name: "command", run: command::run },
     Target { name: "config", run: config::run },
+    Target { name: "injection", run: injection::run },
     Target { name: "json", run: telemetry::json },
     Target { name: "kind", run: kind::run },
     Target { name: "memories", run: memories::run },
