@@ -4,6 +4,7 @@
 //! daemon nor any socket.
 
 mod condition;
+mod counterpart;
 pub mod descent;
 pub mod fitted;
 pub mod format;
@@ -23,6 +24,7 @@ mod series;
 mod template;
 
 pub use condition::{Choice, Condition, ConditionError, Request};
+pub use counterpart::{Counterpart, CounterpartError};
 pub use generator::{GenerationError, Generator};
 pub use layout::{Label, Layout, LayoutChannel};
 pub use learned::{Descent, LearnedGenerator};
