@@ -256,11 +256,10 @@ fn ridge(one: &[Vec<f64>], other: &[Vec<f64>]) -> Vec<f64> {
     }
     (0..width).for_each(|i| normal[i][i] += 0.05);
     for i in 0..width {
-        for row in i + 1..width {
-            let factor = normal[row][i] / normal[i][i];
-            for column in i..=width {
-                normal[row][column] -= factor * normal[i][column];
-            }
+        let (above, below) = normal.split_at_mut(i + 1);
+        for row in below {
+            let factor = row[i] / above[i][i];
+            row.iter_mut().zip(&above[i]).skip(i).for_each(|(value, pivot)| *value -= factor * pivot);
         }
     }
     let mut weights = vec![0.0; width];

@@ -5,6 +5,7 @@
 
 mod condition;
 pub mod constraints;
+mod counterpart;
 pub mod descent;
 pub mod fitted;
 pub mod format;
@@ -25,6 +26,7 @@ mod series;
 mod template;
 
 pub use condition::{Choice, Condition, ConditionError, Request};
+pub use counterpart::{Counterpart, CounterpartError};
 pub use generator::{GenerationError, Generator};
 pub use layout::{Label, Layout, LayoutChannel};
 pub use learned::{Descent, LearnedGenerator};
