@@ -101,6 +101,91 @@ fn ctrl_c_leaves_a_whole_file_that_says_how_much_there_is() {
 }
 
 #[test]
+fn what_is_known_stays_and_holes_are_filled_nearer_than_by_a_series_that_knows_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    done(generate(&["--windows", "4", "--label", "valve=80", "--seed", "3"], &path("whole.csv")).output());
+    let whole = read(&path("whole.csv"));
+    // Half a window without any channel, and one channel gone for a whole window; ten rows are not even there.
+    let hidden = |row: usize, column: usize| match column {
+        0 | 1 | 12.. => false,
+        8 => (90..120).contains(&row) || (180..240).contains(&row),
+        _ => (90..120).contains(&row),
+    };
+    let mut holed = csv::Writer::from_path(path("holed.csv")).unwrap();
+    holed.write_record(["window", "time"].into_iter().chain(CHANNELS).chain(LABELS)).unwrap();
+    for (number, row) in whole.iter().enumerate().filter(|(number, _)| !(100..110).contains(number)) {
+        let cells = row.iter().enumerate();
+        holed.write_record(cells.map(|(column, cell)| if hidden(number, column) { "" } else { cell })).unwrap();
+    }
+    holed.flush().unwrap();
+
+    for model in ["hydraulic-diffusion", "hydraulic-latent", "hydraulic-vae"] {
+        let made = |option: &str, from: &str, to: &str| {
+            let from = path(from);
+            let arguments = ["--model", model, "--seed", "4", option, from.to_str().unwrap()];
+            done(generate(&arguments, &path(to)).output());
+            read(&path(to))
+        };
+        let (filled, free) = (made("--known", "holed.csv", "filled.csv"), made("--like", "whole.csv", "free.csv"));
+        assert_eq!((filled.len(), free.len()), (240, 240), "{model}");
+        let (mut near, mut far) = (0.0, 0.0);
+        for (number, row) in whole.iter().enumerate() {
+            for (column, cell) in row.iter().enumerate() {
+                if !hidden(number, column) {
+                    assert_eq!(&filled[number][column], cell, "{model}, row {number}, column {column}");
+                } else if column >= 6 {
+                    // Temperatures and flows, whose level a series keeps.
+                    let off = |rows: &[Vec<String>]| -> f64 {
+                        let [found, expected] = [&rows[number][column], cell].map(|text| text.parse::<f64>().unwrap());
+                        (found - expected).powi(2)
+                    };
+                    near += off(&filled);
+                    far += off(&free);
+                }
+            }
+        }
+        assert!(near < 0.5 * far, "{model}: {near} filled, {far} free");
+        let known = &lineage(&path("filled.csv"))["known"];
+        assert_eq!(known["values"], 240 * 10 - 30 * 10 - 60, "{model}");
+    }
+}
+
+#[test]
+fn a_forecast_goes_on_in_time_and_condition_where_the_known_rows_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let (known, whole) = (folder.path().join("known.csv"), folder.path().join("whole.csv"));
+    let start = ["--windows", "2", "--label", "cooler=20", "--start", "2026-05-04T03:02:01Z"];
+    done(generate(&start, &known).output());
+    done(generate(&["--known", known.to_str().unwrap(), "--windows", "4", "--seed", "1"], &whole).output());
+    let (before, all) = (read(&known), read(&whole));
+    assert_eq!(all[..120], before[..]);
+    assert_eq!(all.len(), 240);
+    assert_eq!((all[120][1].as_str(), all[239][1].as_str()), ("2026-05-04T03:04:01.000Z", "2026-05-04T03:06:00.000Z"));
+    assert!(all.iter().all(|row| row[12] == "20"));
+}
+
+#[test]
+fn a_path_from_seed_to_seed_begins_with_the_one_and_ends_with_the_other() {
+    let folder = tempfile::tempdir().unwrap();
+    let made = |name: &str, arguments: &[&str]| {
+        let file = folder.path().join(name);
+        done(generate(arguments, &file).output());
+        read(&file)
+    };
+    let path = made("path.csv", &["--seed", "1", "--to-seed", "2", "--windows", "5"]);
+    let [one, other] = ["1", "2"].map(|seed| made(&format!("{seed}.csv"), &["--seed", seed, "--windows", "1"]));
+    // The slow temperatures: what the decoder adds to them by itself is little.
+    let mean = |rows: &[Vec<String>]| -> f64 {
+        rows.iter().map(|row| row[6].parse::<f64>().unwrap()).sum::<f64>() / rows.len() as f64
+    };
+    let (first, last) = (mean(&path[..60]), mean(&path[240..]));
+    let apart = (mean(&one) - mean(&other)).abs();
+    assert!((first - mean(&one)).abs() < 0.1 * apart, "{first} {apart}");
+    assert!((last - mean(&other)).abs() < 0.1 * apart, "{last} {apart}");
+}
+
+#[test]
 fn what_is_asked_for_in_vain_is_answered_with_what_there_is() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("rig.csv");
@@ -111,6 +196,7 @@ fn what_is_asked_for_in_vain_is_answered_with_what_there_is() {
         (&["--model", "hydraulic-gan", "--steps", "4"], "needs no steps"),
         (&["--model", "nobody"], "wheeltapper model list"),
         (&["--sampler", "euler"], "expected one of `ddpm`, `ddim`, `dpm++`"),
+        (&["--loose", "--known", "rig.csv"], "cannot be used with"),
         (&["--steps", "0"], "expected 1 to 10000"),
     ] {
         let output = generate(arguments, &file).output().unwrap();

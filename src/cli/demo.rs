@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use rumqttd::{Broker, ConnectionSettings, RouterConfig, ServerSettings};
-use serde_json::{Map, Number, Value};
+use serde_json::{Map, Value, json};
 
 use super::broker::BrokerUrl;
 use super::demo_view::DemoView;
@@ -13,7 +13,9 @@ use super::publisher::Publisher;
 use super::surroundings::{self, Signals};
 use crate::config::Config;
 use crate::gateway::{Access, Daemon, Workshop};
-use crate::generation::{Defect, Rig};
+use crate::generation::noise::stream;
+use crate::generation::{Condition, Generator, Layout, LearnedGenerator, Request};
+use crate::models::{GeneratorModel, shipped};
 use crate::transport::{Link, Qos};
 
 /// Shows everything at once on this machine, with nothing installed
@@ -79,44 +81,56 @@ impl Demo {
 
 /// Publishes a rig that works, leaks, and works again, for ever.
 async fn run_rig(mut publisher: Publisher) -> Outcome {
-    let mut rig = Rig::new(SEED).map_err(Failure::failed)?;
-    let channels: Vec<String> = rig.channels().map(str::to_owned).collect();
-    let mut row = Vec::new();
+    let package =
+        shipped(MODEL).ok_or_else(|| Failure::failed(format_args!("the binary does not bring {MODEL} along")))?;
+    let model = GeneratorModel::load(&package, false, AHEAD).map_err(Failure::failed)?;
+    let mut rig = LearnedGenerator::new(model, SEED, false);
+    let layout = rig.layout().clone();
     let started = Instant::now();
-    for second in 0u64.. {
-        let condition = condition_at(second);
-        if second == 0 || condition_at(second) != condition_at(second - 1) {
-            let what = match (&condition, second < CALIBRATION) {
-                (Some(condition), _) => format!("the rig's {} goes to {}", condition.component, condition.level),
-                (None, true) => "the rig is sound; the gateway learns what that looks like".to_owned(),
-                (None, false) => "the rig is repaired".to_owned(),
-            };
-            say!("{:>5.1} s  {what}", started.elapsed().as_secs_f64());
+    for first in (0u64..).step_by(AHEAD) {
+        let faults: Vec<Option<&str>> = (first..).take(AHEAD).map(fault_in).collect();
+        let conditions = faults.iter().map(|fault| condition(*fault, &layout)).collect::<Result<Vec<_>, _>>()?;
+        let windows = rig.windows(&conditions).map_err(Failure::failed)?;
+        for ((minute, fault), window) in (first..).zip(faults).zip(&windows) {
+            if minute == 0 || fault != fault_in(minute - 1) {
+                let what = match fault {
+                    Some(fault) => format!("the rig's {}", fault.replace('=', " goes to ")),
+                    None if minute < CALIBRATION => {
+                        "the rig is sound; the gateway learns what that looks like".to_owned()
+                    }
+                    None => "the rig is repaired".to_owned(),
+                };
+                say!("{:>5.1} s  {what}", started.elapsed().as_secs_f64());
+            }
+            if minute > CALIBRATION + SOUND && (minute - CALIBRATION) % (SOUND + FAULTY) == ACKNOWLEDGED {
+                say!("{:>5.1} s  somebody acknowledges the alarm", started.elapsed().as_secs_f64());
+                let command = format!("{{\"id\":\"demo-{minute}\",\"operator\":\"demo\"}}");
+                publisher.publish("wheeltapper/v1/demo/rig-1/cmd/ack", command.into_bytes()).await?;
+            }
+            for row in window.chunks_exact(layout.channels.len()) {
+                let channels = layout.channels.iter().zip(row);
+                let values = channels.map(|(channel, value)| (channel.name.to_string(), json!(channel.shown(*value))));
+                let payload = Value::Object(values.collect::<Map<_, _>>()).to_string().into_bytes();
+                publisher.pause(PACE).await?;
+                publisher.publish("plant/rig-1/telemetry", payload).await?;
+            }
         }
-        rig.next_row(condition.as_ref(), &mut row);
-        let values = channels.iter().zip(&row).map(|(channel, value)| {
-            let value = (value * 1000.0).round() / 1000.0;
-            (channel.clone(), Number::from_f64(value).map_or(Value::Null, Value::Number))
-        });
-        let payload = Value::Object(values.collect::<Map<_, _>>()).to_string().into_bytes();
-        if second > CALIBRATION + SOUND && (second - CALIBRATION) % (SOUND + FAULTY) == ACKNOWLEDGED {
-            say!("{:>5.1} s  somebody acknowledges the alarm", started.elapsed().as_secs_f64());
-            let command = format!("{{\"id\":\"demo-{second}\",\"operator\":\"demo\"}}");
-            publisher.publish("wheeltapper/v1/demo/rig-1/cmd/ack", command.into_bytes()).await?;
-        }
-        publisher.pause(PACE).await?;
-        publisher.publish("plant/rig-1/telemetry", payload).await?;
     }
     Ok(())
 }
 
 /// Sound while the gateway learns and a while longer, then one fault after another with repairs between them.
-fn condition_at(second: u64) -> Option<Defect> {
-    let faults = [("pump", "2"), ("pump", "1")];
-    let round = second.checked_sub(CALIBRATION)? / (SOUND + FAULTY);
-    let faulty = (second - CALIBRATION) % (SOUND + FAULTY) >= SOUND;
-    let (component, level) = faults[usize::try_from(round).unwrap_or(0) % faults.len()];
-    faulty.then(|| Defect { component: component.to_owned(), level: level.to_owned() })
+fn fault_in(minute: u64) -> Option<&'static str> {
+    let faults = ["pump=2", "cooler=3"];
+    let round = minute.checked_sub(CALIBRATION)? / (SOUND + FAULTY);
+    let faulty = (minute - CALIBRATION) % (SOUND + FAULTY) >= SOUND;
+    faulty.then(|| faults[usize::try_from(round).unwrap_or(0) % faults.len()])
+}
+
+fn condition(fault: Option<&str>, layout: &Layout) -> Result<Condition, Failure> {
+    let Some(fault) = fault else { return Ok(layout.healthy()) };
+    let request = Request::parse(fault, layout).map_err(Failure::failed)?;
+    Ok(request.draw(layout, &mut stream(SEED, 0)))
 }
 
 fn start_broker(port: u16) {
@@ -160,8 +174,9 @@ fn configuration(port: u16, state: &std::path::Path) -> String {
     format!(
         "gateway = \"demo\"\nstate_dir = {state:?}\n[mqtt]\nhost = \"{LOOPBACK}\"\nport = {port}\n\
          [[input]]\ntopic = \"plant/{{machine}}/telemetry\"\n\
-         [machine_defaults]\ncadence = \"1s\"\ncalibrate = {CALIBRATION}\nkind = \"hydraulic-rig\"\n\
-         [score]\nevery = \"1s\"\n"
+         [machine_defaults]\ncadence = \"1s\"\ncalibrate = {}\nkind = \"hydraulic-rig\"\n\
+         [score]\nevery = \"1s\"\n",
+        60 * CALIBRATION
     )
 }
 
@@ -185,9 +200,13 @@ const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 const SEED: u64 = 7;
 /// One second shows a minute.
 const PACE: Duration = Duration::from_nanos(1_000_000_000 / 60);
-/// In seconds of the rig: ten load cycles.
-const CALIBRATION: u64 = 600;
-const SOUND: u64 = 300;
-const FAULTY: u64 = 480;
+/// What the rig is made of.
+const MODEL: &str = "hydraulic-latent";
+/// Minutes of the rig that are made at a time.
+const AHEAD: usize = 8;
+/// In minutes of the rig, which are its load cycles.
+const CALIBRATION: u64 = 10;
+const SOUND: u64 = 5;
+const FAULTY: u64 = 8;
 /// After the repair, when the score is back.
-const ACKNOWLEDGED: u64 = 120;
+const ACKNOWLEDGED: u64 = 2;

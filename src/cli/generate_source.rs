@@ -4,7 +4,7 @@ use super::outcome::Failure;
 use super::surroundings;
 use crate::acquisition::Name;
 use crate::checkpoint::{FoundGenerator, Generators};
-use crate::generation::{Generator, LearnedGenerator, Lineage};
+use crate::generation::{Generator, Layout, LearnedGenerator, Lineage};
 use crate::models::{Folder, GeneratorModel, SamplerName, ScheduleName, shipped};
 
 /// Which generator, and how it is set up.
@@ -45,18 +45,34 @@ pub(super) struct SourceArgs {
     seed: u64,
 }
 
+/// Where rows come from.
+pub(super) enum Source {
+    /// A package's networks, which can do more than make one window after another.
+    Learned(Box<LearnedGenerator>),
+    Fitted(Box<dyn Generator + Send>),
+}
+
+impl Source {
+    pub fn layout(&self) -> &Layout {
+        match self {
+            Self::Learned(generator) => generator.layout(),
+            Self::Fitted(generator) => generator.layout(),
+        }
+    }
+}
+
 impl SourceArgs {
-    /// The generator, with where its data come from.
-    pub fn open(&self) -> Result<(Box<dyn Generator + Send>, Lineage), Failure> {
+    /// The generator, with where its data come from; one of a package has networks for so many windows a call.
+    pub fn open(&self, batch: usize) -> Result<(Source, Lineage), Failure> {
         if let (Some(machine), Some(config)) = (&self.machine, &self.config) {
             return self.fitted(machine, config);
         }
-        let generator = self.learned()?;
+        let generator = self.learned(batch)?;
         let lineage = Lineage::of(&generator);
-        Ok((Box::new(generator), lineage))
+        Ok((Source::Learned(Box::new(generator)), lineage))
     }
 
-    fn fitted(&self, machine: &Name, config: &Path) -> Result<(Box<dyn Generator + Send>, Lineage), Failure> {
+    fn fitted(&self, machine: &Name, config: &Path) -> Result<(Source, Lineage), Failure> {
         let generators = Generators::in_state_dir(&surroundings::config(config)?.state_dir);
         let missing = |why: &str| {
             let path = generators.path(machine);
@@ -70,15 +86,15 @@ impl SourceArgs {
         match generators.load(machine) {
             FoundGenerator::Fitted { generator, sha256 } => {
                 let lineage = Lineage::of_fitted(machine, sha256, self.seed);
-                Ok((Box::new(generator.series(self.seed)), lineage))
+                Ok((Source::Fitted(Box::new(generator.series(self.seed))), lineage))
             }
             FoundGenerator::Nothing => Err(missing("no generator was fitted to it yet")),
             FoundGenerator::Quarantined { why } => Err(missing(&format!("its generator's file was put aside: {why}"))),
         }
     }
 
-    fn learned(&self) -> Result<LearnedGenerator, Failure> {
-        let mut generator = LearnedGenerator::new(self.package()?, self.seed, self.loose);
+    fn learned(&self, batch: usize) -> Result<LearnedGenerator, Failure> {
+        let mut generator = LearnedGenerator::new(self.package(batch)?, self.seed, self.loose);
         let asked =
             self.guidance.is_some() || self.sampler.is_some() || self.schedule.is_some() || self.steps.is_some();
         let Some(descent) = generator.descent_mut() else {
@@ -103,13 +119,13 @@ impl SourceArgs {
         Ok(generator)
     }
 
-    fn package(&self) -> Result<GeneratorModel, Failure> {
+    fn package(&self, batch: usize) -> Result<GeneratorModel, Failure> {
         let in_folder = self.models.as_ref().map(|models| models.join(&self.model)).filter(|path| path.is_dir());
         let folder = in_folder.or_else(|| self.model.is_dir().then(|| self.model.clone()));
         let brought = self.model.to_str().and_then(shipped);
         let model = match (folder, brought) {
-            (Some(folder), _) => GeneratorModel::load(&Folder(folder), self.allow_unsigned, BATCH),
-            (None, Some(package)) => GeneratorModel::load(&package, self.allow_unsigned, BATCH),
+            (Some(folder), _) => GeneratorModel::load(&Folder(folder), self.allow_unsigned, batch),
+            (None, Some(package)) => GeneratorModel::load(&package, self.allow_unsigned, batch),
             (None, None) => {
                 return Err(Failure::usage(format_args!(
                     "--model {}: there is no such folder, and the binary brings no such package along; `wheeltapper model \
@@ -122,6 +138,6 @@ impl SourceArgs {
     }
 }
 
-/// Windows a call of the networks.
+/// Windows a call of the networks, where as many as one likes can be made at once.
 pub(super) const BATCH: usize = 64;
 const ONLY_OF_PACKAGES: [&str; 7] = ["models", "allow_unsigned", "guidance", "sampler", "schedule", "steps", "loose"];

@@ -29,6 +29,7 @@ mod doctor_host;
 mod finding;
 mod generate;
 mod generate_file;
+mod generate_known;
 mod generate_source;
 mod generate_stream;
 mod inject;

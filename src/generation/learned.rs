@@ -1,6 +1,6 @@
 use rand_chacha::ChaCha8Rng;
 
-use super::descent::{descend, invert};
+use super::descent::{descend, descend_in_accord, invert};
 use super::noise::{stream, white};
 use super::sampler::sampler;
 use super::schedule::{levels, schedule};
@@ -104,9 +104,50 @@ impl LearnedGenerator {
         invert(&levels, latent, &mut |x, level| data.data(denoiser, x, level))
     }
 
+    /// What the first window of a seed comes from.
+    pub fn first_noise(&self, seed: u64) -> Vec<f32> {
+        white(&mut stream(seed, STARTS), self.model.manifest().generator.latent_size())
+    }
+
     /// The next windows go on from this starting noise, `[C, L]`.
     pub fn resume(&mut self, noise: Vec<f32>) {
         self.starts.newest = Some(noise);
+    }
+
+    /// Whether it can tell which noise a measured window comes from.
+    pub fn has_encoder(&mut self) -> bool {
+        self.model.networks().encoder.is_some()
+    }
+
+    /// The next window where some of it is known, rows by time, NaN where nothing is: what is known stays as it is, and the
+    /// rest is brought into accord with it.
+    pub fn fill(&mut self, known: &[f64], condition: &Condition) -> Result<Vec<f64>, GenerationError> {
+        let conditions = std::slice::from_ref(condition);
+        let size = self.model.manifest().generator.latent_size();
+        let Self { model, layout, descent, loose, starts, rest, .. } = self;
+        let hats = hats(layout, conditions);
+        let Networks { denoiser, decoder, encoder, continuation } = model.networks();
+        let start = starts.next(1, size, (!*loose).then_some(continuation))?;
+        let mut held = Held { decoder, encoder: encoder.as_mut(), hats: &hats, known: channels_first(known, layout) };
+        let x = match (&*descent, denoiser) {
+            (Some(descent), Some(denoiser)) => {
+                let mut guided = Guided { descent: *descent, hats: &hats, count: 1 };
+                let levels = levels(schedule(descent.schedule), descent.steps);
+                let mut data = |x: &[f32], level: NoiseLevel| held.keep(guided.data(denoiser, x, level)?);
+                let mut fresh = |_: usize| Ok(white(rest, size));
+                let start_sampler = || sampler(descent.sampler, descent.eta);
+                descend_in_accord(&levels, IN_ACCORD, start, (&mut data, &mut fresh), &start_sampler)?
+            }
+            _ => (0..ROUNDS).try_fold(start, |x, _| held.keep(x))?,
+        };
+        let series = self.decoded(&x, &hats, 1)?;
+        let mut window = rows_first(&series, &self.layout)?;
+        for (value, known) in window.iter_mut().zip(known) {
+            if known.is_finite() {
+                *value = *known;
+            }
+        }
+        Ok(window)
     }
 
     /// Windows of these starting noises, `[windows, C, L]`, rows by time.
@@ -114,13 +155,16 @@ impl LearnedGenerator {
         let count = conditions.len();
         let hats = hats(&self.layout, conditions);
         let x = self.descended(start, &hats, count)?;
-        let series_size = self.layout.channels.len() * self.layout.window;
-        let noise = white(&mut self.rest, count * series_size);
+        let series = self.decoded(&x, &hats, count)?;
+        let size = self.layout.channels.len() * self.layout.window;
+        series.chunks_exact(size).map(|window| rows_first(window, &self.layout)).collect()
+    }
+
+    fn decoded(&mut self, x: &[f32], hats: &[f32], count: usize) -> Result<Vec<f32>, GenerationError> {
+        let noise = white(&mut self.rest, count * self.layout.channels.len() * self.layout.window);
         let decoder = &mut self.model.networks().decoder;
-        let inputs = [&x[..], &hats, &noise];
-        let mut outputs = decoder.run(count, &inputs[..decoder.inputs()])?;
-        let series = outputs.swap_remove(0);
-        series.chunks_exact(series_size).map(|window| rows_first(window, &self.layout)).collect()
+        let inputs = [x, hats, &noise];
+        Ok(decoder.run(count, &inputs[..decoder.inputs()])?.swap_remove(0))
     }
 
     fn descended(&mut self, start: Vec<f32>, hats: &[f32], count: usize) -> Result<Vec<f32>, GenerationError> {
@@ -199,6 +243,36 @@ impl Guided<'_> {
     }
 }
 
+/// What is known of a window, which its latent is held to.
+struct Held<'a> {
+    decoder: &'a mut Stage,
+    encoder: Option<&'a mut Stage>,
+    hats: &'a [f32],
+    /// `[channels, window]`, NaN where nothing is known.
+    known: Vec<f32>,
+}
+
+impl Held<'_> {
+    /// Moves a latent by as much as putting the known values into its series moves what the encoder makes of that series. A
+    /// latent of which nothing is known stays exactly where it is, however much the encoder loses.
+    fn keep(&mut self, mut x: Vec<f32>) -> Result<Vec<f32>, GenerationError> {
+        let Some(encoder) = &mut self.encoder else { return Ok(x) };
+        let silence = vec![0.0; self.known.len()];
+        let inputs = [&x[..], self.hats, &silence];
+        let free = self.decoder.run(1, &inputs[..self.decoder.inputs()])?.swap_remove(0);
+        let pairs = free.iter().zip(&self.known);
+        let held: Vec<f32> = pairs.map(|(free, known)| if known.is_finite() { *known } else { *free }).collect();
+        let both = [free, held].concat();
+        let hats = [self.hats, self.hats].concat();
+        let latents = encoder.run(2, &[&both, &hats])?.swap_remove(0);
+        let (free, held) = latents.split_at(x.len());
+        for ((x, free), held) in x.iter_mut().zip(free).zip(held) {
+            *x += held - free;
+        }
+        Ok(x)
+    }
+}
+
 /// Noises of which each goes on from the one before.
 struct Chain {
     random: ChaCha8Rng,
@@ -274,6 +348,10 @@ fn rows_first(window: &[f32], layout: &Layout) -> Result<Vec<f64>, GenerationErr
     cells.map(value).collect()
 }
 
+/// How often each step is taken where something is known.
+const IN_ACCORD: usize = 4;
+/// How often a latent is held to what is known where there are no steps.
+const ROUNDS: usize = 20;
 /// What random numbers are drawn for.
 const STARTS: u64 = 0;
 const REST: u64 = 1;

@@ -18,6 +18,10 @@ pub struct Lineage {
     /// Whether each window starts afresh.
     pub loose: bool,
     pub labels: Asked,
+    /// The seed that the way from noise to noise ends at, where there is one.
+    pub to_seed: Option<u64>,
+    /// What was not made up.
+    pub known: Option<KnownFile>,
     /// The first row's; none where rows bear no time.
     pub start: Option<Timestamp>,
     /// As it was called.
@@ -62,6 +66,15 @@ pub struct Asked {
     pub to: Option<String>,
 }
 
+/// The recording whose values stand among those that were made up.
+#[derive(Clone, Debug, Serialize)]
+pub struct KnownFile {
+    pub file: String,
+    pub sha256: String,
+    /// How many of the values are its own.
+    pub values: u64,
+}
+
 impl Lineage {
     /// Of a trained generator as it is set up now; what was asked of it is to be filled in.
     pub fn of(generator: &LearnedGenerator) -> Self {
@@ -84,6 +97,8 @@ impl Lineage {
             way: generator.descent().map(Way::from).unwrap_or_default(),
             loose: generator.is_loose(),
             labels: Asked::default(),
+            to_seed: None,
+            known: None,
             start: None,
             command: Vec::new(),
             wheeltapper: env!("CARGO_PKG_VERSION"),
@@ -107,6 +122,8 @@ impl Lineage {
             way: Way::default(),
             loose: false,
             labels: Asked::default(),
+            to_seed: None,
+            known: None,
             start: None,
             command: Vec::new(),
             wheeltapper: env!("CARGO_PKG_VERSION"),

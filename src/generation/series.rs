@@ -21,7 +21,7 @@ pub enum Course {
     Constant(Request),
     /// From one condition to another over so many windows; what comes after stays there.
     Path { from: Condition, to: Condition, windows: u64 },
-    /// One window for each of these.
+    /// One window for each of these; what comes after is as the last.
     Listed(Vec<Condition>),
 }
 
@@ -76,7 +76,7 @@ impl Series {
             }
             Course::Listed(conditions) => {
                 let place = usize::try_from(window).unwrap_or(usize::MAX);
-                conditions.get(place).cloned().unwrap_or_else(|| layout.healthy())
+                conditions.get(place).or(conditions.last()).cloned().unwrap_or_else(|| layout.healthy())
             }
         }
     }
