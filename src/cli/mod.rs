@@ -33,6 +33,8 @@ mod outcome;
 mod publisher;
 mod recordings;
 mod replay;
+mod report;
+mod report_page;
 mod run;
 mod score;
 mod score_plot;
@@ -69,6 +71,8 @@ enum Verb {
     Calibrate(calibrate::Calibrate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+    /// Says whether synthetic data are any good, and whether they are copies
+    Report(report::Report),
     /// Looks at model packages
     Model(model::ModelCommand),
     /// Lists a gateway's alarms, what is open and most urgent first
@@ -115,6 +119,7 @@ impl Command {
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
             Verb::Replay(replay) => replay.run(),
+            Verb::Report(report) => report.run(),
             Verb::Model(model) => model.run(),
             Verb::Alarms(alarms) => alarms.run(),
             Verb::Ack(ack) => ack.run(),

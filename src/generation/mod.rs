@@ -4,6 +4,7 @@
 //! noise with the memory that the rig's own has. This room knows neither the daemon nor any socket.
 
 mod normal;
+pub mod quality;
 mod template;
 
 pub use template::{Condition, Rig, TemplateError};
