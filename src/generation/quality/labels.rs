@@ -104,7 +104,7 @@ fn labelled(set: &WindowSet, label: usize, levels: &[f64]) -> (Vec<usize>, Vec<u
     set.windows.iter().enumerate().filter_map(class).unzip()
 }
 
-/// Linear discriminants with equal priors; the covariance within classes is drawn a tenth of the way to a sphere.
+/// Linear discriminants with equal priors; the covariance within classes is drawn a thousandth of the way to a sphere.
 fn discriminant(rows: &Array2<f64>, classes: &[usize], count: usize) -> Linear {
     let width = rows.ncols();
     let mut means = Array2::zeros((count, width));
@@ -147,6 +147,6 @@ fn ridge(rows: &Array2<f64>, classes: &[usize], count: usize) -> Linear {
     Linear { weights, biases }
 }
 
-const SHRINKAGE: f64 = 0.1;
-const PENALTY: f64 = 0.1;
+const SHRINKAGE: f64 = 1e-3;
+const PENALTY: f64 = 1e-3;
 const NEIGHBOURS: usize = 5;
