@@ -365,7 +365,7 @@ fn broken_packages() -> Vec<Breakage> {
         ("a manifest of JSON", |it| it.write("manifest.toml", "{\"format\": 1}"), "manifest.toml, line 1"),
         ("a key that is not known", |it| it.edit_manifest("causal", "causl"), "did you mean `causal`?"),
         ("another format", |it| it.edit_manifest("format = 1", "format = 2"), "this binary reads format 1"),
-        ("another task", |it| it.edit_manifest("\"denoise\"", "\"classify\""), "must have the task \"denoise\""),
+        ("another task", |it| it.edit_manifest("\"denoise\"", "\"classify\""), "expected \"denoise\" or \"generate\""),
         ("no network", |it| it.remove(ONNX), "cannot read denoiser.onnx"),
         ("no vectors", |it| it.remove(VECTORS), "cannot read vectors.json"),
         ("no card", |it| it.remove("MODEL_CARD.md"), "cannot read MODEL_CARD.md"),

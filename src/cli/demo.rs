@@ -13,7 +13,7 @@ use super::publisher::Publisher;
 use super::surroundings::{self, Signals};
 use crate::config::Config;
 use crate::gateway::{Access, Daemon, Workshop};
-use crate::generation::{Condition, Rig};
+use crate::generation::{Defect, Rig};
 use crate::transport::{Link, Qos};
 
 /// Shows everything at once on this machine, with nothing installed
@@ -111,12 +111,12 @@ async fn run_rig(mut publisher: Publisher) -> Outcome {
 }
 
 /// Sound while the gateway learns and a while longer, then one fault after another with repairs between them.
-fn condition_at(second: u64) -> Option<Condition> {
+fn condition_at(second: u64) -> Option<Defect> {
     let faults = [("pump", "2"), ("pump", "1")];
     let round = second.checked_sub(CALIBRATION)? / (SOUND + FAULTY);
     let faulty = (second - CALIBRATION) % (SOUND + FAULTY) >= SOUND;
     let (component, level) = faults[usize::try_from(round).unwrap_or(0) % faults.len()];
-    faulty.then(|| Condition { component: component.to_owned(), level: level.to_owned() })
+    faulty.then(|| Defect { component: component.to_owned(), level: level.to_owned() })
 }
 
 fn start_broker(port: u16) {

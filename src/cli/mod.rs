@@ -27,9 +27,14 @@ mod doctor;
 mod doctor_broker;
 mod doctor_host;
 mod finding;
+mod generate;
+mod generate_file;
+mod generate_source;
+mod generate_stream;
 mod model;
 mod orders;
 mod outcome;
+mod progress;
 mod publisher;
 mod recordings;
 mod replay;
@@ -40,6 +45,7 @@ mod score;
 mod score_plot;
 mod surroundings;
 
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -69,6 +75,8 @@ enum Verb {
     Score(score::Score),
     /// Learns from a recording what is normal for a machine, for `run` to use
     Calibrate(calibrate::Calibrate),
+    /// Makes synthetic telemetry, labelled with the condition of the machine
+    Generate(generate::Generate),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
     /// Says whether synthetic data are any good, and whether they are copies
@@ -94,7 +102,7 @@ pub fn explain(error: &clap::Error) -> ExitCode {
     // Where this cannot be printed there is nobody to read it.
     let _ = error.print();
     if error.use_stderr() {
-        eprintln!("\n{}", example());
+        let _ = writeln!(io::stderr(), "\n{}", example());
     }
     ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
 }
@@ -118,6 +126,7 @@ impl Command {
             Verb::Doctor(doctor) => doctor.run(),
             Verb::Score(score) => score.run(),
             Verb::Calibrate(calibrate) => calibrate.run(),
+            Verb::Generate(generate) => generate.run(),
             Verb::Replay(replay) => replay.run(),
             Verb::Report(report) => report.run(),
             Verb::Model(model) => model.run(),

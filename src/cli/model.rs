@@ -4,7 +4,10 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 
 use super::outcome::{Failure, Outcome, print};
-use crate::models::{ChannelContract, Folder, Model, PackageError, Reproduced, TurnedDown, shipped, shipped_names};
+use crate::models::{
+    ChannelContract, Folder, GeneratorModel, Model, PackageError, PackageFiles, Reproduced, Task, TurnedDown, shipped,
+    shipped_names, task,
+};
 use crate::notation::show_duration;
 
 /// Looks at model packages
@@ -66,7 +69,7 @@ impl List {
     /// Those of the binary first, then those of the folder, each by name.
     fn packages(&self) -> Result<Vec<Listed>, Failure> {
         let brought = shipped_names().filter_map(|name| Some((name.to_owned(), shipped(name)?)));
-        let brought = brought.map(|(name, package)| Listed { name, model: Model::load(&package, false) });
+        let brought = brought.map(|(name, package)| Listed { name, model: Loaded::load(&package, false) });
         let mut packages: Vec<Listed> = brought.collect();
         let Some(models) = &self.models else { return Ok(packages) };
         let unreadable = |error| Failure::failed(format_args!("{}: {error}", models.display()));
@@ -79,7 +82,7 @@ impl List {
         packages.extend(
             folders
                 .into_iter()
-                .map(|path| Listed { name: path.display().to_string(), model: Model::load(&Folder(path), true) }),
+                .map(|path| Listed { name: path.display().to_string(), model: Loaded::load(&Folder(path), true) }),
         );
         Ok(packages)
     }
@@ -91,8 +94,8 @@ impl Inspect {
         let brought = package.to_str().filter(|_| !package.is_dir()).and_then(shipped);
         // Whoever looks at a package does not trust it yet.
         let model = match brought {
-            Some(brought) => Model::load(&brought, true),
-            None if package.is_dir() => Model::load(&Folder(package), true),
+            Some(brought) => Loaded::load(&brought, true),
+            None if package.is_dir() => Loaded::load(&Folder(package), true),
             None => {
                 let known: Vec<&str> = shipped_names().collect();
                 let shown = package.display();
@@ -101,8 +104,12 @@ impl Inspect {
                 )));
             }
         };
-        let model = model.map_err(Failure::failed)?;
-        print(&if json { as_json(&model).to_string() } else { as_text(&model) })
+        print(&match (model.map_err(Failure::failed)?, json) {
+            (Loaded::Denoiser(model), true) => as_json(&model).to_string(),
+            (Loaded::Denoiser(model), false) => as_text(&model),
+            (Loaded::Generator(model), true) => generator_as_json(&model).to_string(),
+            (Loaded::Generator(model), false) => generator_as_text(&model),
+        })
     }
 }
 
@@ -110,12 +117,36 @@ impl Inspect {
 struct Listed {
     /// Its path, or its name if the binary brings it along.
     name: String,
-    model: Result<Model, PackageError>,
+    model: Result<Loaded, PackageError>,
+}
+
+/// A sound package, by what it is for.
+enum Loaded {
+    Denoiser(Box<Model>),
+    Generator(Box<GeneratorModel>),
+}
+
+impl Loaded {
+    fn load(files: &dyn PackageFiles, allow_unsigned: bool) -> Result<Self, PackageError> {
+        Ok(match task(files)? {
+            Task::Denoise => Self::Denoiser(Box::new(Model::load(files, allow_unsigned)?)),
+            Task::Generate => Self::Generator(Box::new(GeneratorModel::load(files, allow_unsigned, 1)?)),
+        })
+    }
 }
 
 fn listed_as_json(Listed { name, model }: &Listed) -> Value {
     match model {
-        Ok(model) => json!({
+        Ok(Loaded::Generator(model)) => json!({
+            "package": name,
+            "name": model.manifest().name,
+            "version": model.manifest().version,
+            "kind": model.manifest().kind,
+            "task": model.manifest().task,
+            "shipped": model.is_shipped(),
+            "family": model.manifest().generator.family,
+        }),
+        Ok(Loaded::Denoiser(model)) => json!({
             "package": name,
             "name": model.manifest().name,
             "version": model.manifest().version,
@@ -129,7 +160,12 @@ fn listed_as_json(Listed { name, model }: &Listed) -> Value {
 
 fn listed_as_text(Listed { name, model }: &Listed) -> String {
     match model {
-        Ok(model) => {
+        Ok(Loaded::Generator(model)) => {
+            let manifest = model.manifest();
+            let family = manifest.generator.family.name();
+            format!("{name}: {} {}, kind {}, generates by {family}", manifest.name, manifest.version, manifest.kind)
+        }
+        Ok(Loaded::Denoiser(model)) => {
             let (manifest, engine) = (model.manifest(), model.engine().name());
             format!("{name}: {} {}, kind {}, engine {engine}", manifest.name, manifest.version, manifest.kind)
         }
@@ -209,5 +245,65 @@ fn as_text(model: &Model) -> String {
         format!("  engine    {}", model.engine().name()),
     ];
     lines.extend(model.turned_down().iter().map(|TurnedDown { engine, why, .. }| format!("    not {engine}: {why}")));
+    lines.join("\n")
+}
+
+fn generator_as_json(model: &GeneratorModel) -> Value {
+    let manifest = model.manifest();
+    let (keys, training) = (&manifest.generator, &manifest.training);
+    json!({
+        "name": manifest.name,
+        "version": manifest.version,
+        "sha256": model.sha256(),
+        "shipped": model.is_shipped(),
+        "kind": manifest.kind,
+        "task": manifest.task,
+        "licence": manifest.licence,
+        "training": {
+            "data": training.data,
+            "data_licence": training.data_licence,
+            "attribution": training.attribution,
+            "command": training.command,
+            "parameters": training.parameters,
+        },
+        "files": manifest.files.iter().map(|file| json!({
+            "path": file.path, "bytes": file.bytes, "sha256": file.sha256,
+        })).collect::<Vec<_>>(),
+        "generator": {
+            "family": keys.family,
+            "window": keys.window,
+            "cadence": show_duration(keys.cadence),
+            "schedule": keys.schedule,
+            "sampler": keys.sampler,
+            "steps": keys.steps,
+            "guidance": keys.guidance,
+            "channels": keys.channels.iter().map(|it| json!({ "name": it.name, "unit": it.unit })).collect::<Vec<_>>(),
+            "labels": keys.labels.iter().map(|it| json!({ "name": it.name, "unit": it.unit, "levels": it.levels }))
+                .collect::<Vec<_>>(),
+        },
+        "vectors": model.reproduced(),
+    })
+}
+
+fn generator_as_text(model: &GeneratorModel) -> String {
+    let manifest = model.manifest();
+    let (keys, training) = (&manifest.generator, &manifest.training);
+    let Reproduced { cases, largest, tolerance } = model.reproduced();
+    let channels: Vec<String> =
+        keys.channels.iter().map(|it| format!("{} {}", it.name, it.unit).trim_end().to_owned()).collect();
+    let labels: Vec<String> = keys.labels.iter().map(|it| format!("{} {:?} {}", it.name, it.levels, it.unit)).collect();
+    let files: Vec<String> = manifest.files.iter().map(|file| format!("{} {}", file.path, file.bytes)).collect();
+    let lines = [
+        format!("{} {}, {} for the kind {}", manifest.name, manifest.version, manifest.task, manifest.kind),
+        format!("  manifest  {}", model.sha256()),
+        format!("  licence   {}", manifest.licence),
+        format!("  training  {} parameters; {}", training.parameters, training.data),
+        format!("            {}; {}", training.data_licence, training.attribution),
+        format!("  files     {}; sizes and hashes are those of the manifest", files.join(", ")),
+        format!("  family    {}, {} rows of {} a window", keys.family.name(), keys.window, show_duration(keys.cadence)),
+        format!("  channels  {}", channels.join(", ")),
+        format!("  labels    {}", labels.join(", ")),
+        format!("  vectors   {cases} reproduced within {largest:.1e}, {tolerance:.0e} is allowed"),
+    ];
     lines.join("\n")
 }

@@ -5,7 +5,7 @@ use serde_json::{Map, Number, Value};
 
 use super::broker::BrokerUrl;
 use super::outcome::{Failure, Outcome};
-use super::publisher::Publisher;
+use super::publisher::{Publisher, one_topic};
 use super::recordings::ReadArgs;
 use super::surroundings;
 use crate::acquisition::Name;
@@ -84,13 +84,10 @@ impl Replay {
             Some(machine) => self.topic.replace("{machine}", machine),
             None => self.topic.clone(),
         };
-        if topic.is_empty() || topic.contains(['{', '}', '+', '#']) {
-            return Err(Failure::usage(format_args!(
-                "--topic {:?}: expected the topic of one machine, e.g. plant/pump-1/telemetry, or {{machine}} in it with \
-                 --machine",
-                self.topic
-            )));
+        if topic.contains("{machine}") {
+            return Err(Failure::usage(format_args!("--topic {topic:?}: {{machine}} in it needs --machine")));
         }
+        one_topic(&topic)?;
         Ok(topic)
     }
 

@@ -1,10 +1,34 @@
-//! Generation: a seed and a machine's condition come in, synthetic telemetry goes out, endless and without seams.
+//! Generation: a seed and a machine's conditions come in, synthetic telemetry goes out, endless and without seams.
 //!
-//! For now one honest generator: the mean load cycle of a real rig, additive effects of its components' conditions, and
-//! noise with the memory that the rig's own has. This room knows neither the daemon nor any socket.
+//! A [`Generator`] makes windows of a machine, each going on where the one before ended. This room knows neither the
+//! daemon nor any socket.
 
-mod normal;
+mod condition;
+pub mod descent;
+pub mod format;
+pub mod forward;
+mod generator;
+mod layout;
+mod learned;
+mod level;
+mod lineage;
+mod message;
+pub mod noise;
+pub(crate) mod normal;
+mod prediction;
 pub mod quality;
+pub mod sampler;
+pub mod schedule;
+mod series;
 mod template;
 
-pub use template::{Condition, Rig, TemplateError};
+pub use condition::{Choice, Condition, ConditionError, Request};
+pub use generator::{GenerationError, Generator};
+pub use layout::{Label, Layout, LayoutChannel};
+pub use learned::{Descent, LearnedGenerator};
+pub use level::NoiseLevel;
+pub use lineage::{Asked, Lineage, Maker, TaughtBy, Way};
+pub use message::{telemetry, truth};
+pub use prediction::guide;
+pub use series::{Course, Series, SeriesRow};
+pub use template::{Defect, Rig, TemplateError};

@@ -2,7 +2,7 @@ use rand::Rng;
 
 /// One draw of a standard normal variable by the polar method (Marsaglia and Bray, SIAM Review 6, 1964). Written out so
 /// that a seed gives the same bytes whatever version of whatever crate draws the uniform ones.
-pub(super) fn standard_normal(random: &mut impl Rng) -> f64 {
+pub fn standard_normal(random: &mut impl Rng) -> f64 {
     loop {
         let [u, v] = [uniform(random), uniform(random)].map(|u| 2.0 * u - 1.0);
         let s = u * u + v * v;
@@ -13,7 +13,7 @@ pub(super) fn standard_normal(random: &mut impl Rng) -> f64 {
 }
 
 /// 53 random bits in `[0, 1)`.
-fn uniform(random: &mut impl Rng) -> f64 {
+pub fn uniform(random: &mut impl Rng) -> f64 {
     (random.next_u64() >> 11) as f64 * (-53f64).exp2()
 }
 

@@ -20,7 +20,7 @@ pub struct Rig {
 
 /// The condition of one component, in the units of the recording, e.g. pump at 2 (severe internal leakage).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Condition {
+pub struct Defect {
     pub component: String,
     pub level: String,
 }
@@ -90,7 +90,7 @@ impl Rig {
     }
 
     /// The next second of a rig in this condition, in the order of [`Rig::channels`]; `None`: all components sound.
-    pub fn next_row(&mut self, condition: Option<&Condition>, row: &mut Vec<f64>) {
+    pub fn next_row(&mut self, condition: Option<&Defect>, row: &mut Vec<f64>) {
         let second = (self.second % self.base.len() as u64) as usize;
         self.second += 1;
         for (present, (component, level, _)) in self.present.iter_mut().zip(&self.effects) {
@@ -120,7 +120,7 @@ const STEP: f64 = 1.0 / 30.0;
 mod tests {
     use super::*;
 
-    fn rows(seed: u64, condition: Option<&Condition>, count: usize) -> Vec<Vec<f64>> {
+    fn rows(seed: u64, condition: Option<&Defect>, count: usize) -> Vec<Vec<f64>> {
         let mut rig = Rig::new(seed).unwrap();
         let mut row = Vec::new();
         (0..count)
@@ -141,7 +141,7 @@ mod tests {
     fn a_leaking_pump_takes_flow_from_the_working_circuit() {
         let rig = Rig::new(0).unwrap();
         let flow = rig.channels().position(|channel| channel == "FS1").unwrap();
-        let leak = Condition { component: "pump".into(), level: "2".into() };
+        let leak = Defect { component: "pump".into(), level: "2".into() };
         let mean = |rows: Vec<Vec<f64>>| rows[60..].iter().map(|row| row[flow]).sum::<f64>() / (rows.len() - 60) as f64;
         assert!(mean(rows(7, Some(&leak), 360)) < 0.97 * mean(rows(7, None, 360)));
     }

@@ -2,11 +2,14 @@
 //!
 //! Nothing of a package is used before its manifest was read, its files hashed, its graph held against the contract and
 //! its test vectors reproduced. It then runs on the fastest of three engines that gives what whole windows give: the
-//! ring, tract one column a call, or tract with the whole window. This room knows neither telemetry nor alarms.
+//! ring, tract one column a call, or tract with the whole window. A package whose task is to make telemetry becomes a
+//! [`GeneratorModel`] by the same rules. This room knows neither telemetry nor alarms.
 
 mod denoiser;
 mod engine;
 mod folder;
+mod generator;
+mod intake;
 mod manifest;
 mod network;
 mod package;
@@ -22,6 +25,10 @@ mod window;
 pub use denoiser::{Denoiser, InferenceError};
 pub use engine::{EngineKind, TurnedDown};
 pub use folder::Folder;
+pub use generator::{
+    Family, GeneratorKeys, GeneratorManifest, GeneratorModel, Networks, Prediction, SamplerName, ScheduleName, Stage,
+};
+pub use intake::{PackageError, PackageFiles, Task, task};
 pub use manifest::{ChannelContract, Contract, Manifest, Training};
-pub use package::{Model, PackageError, PackageFiles, Reproduced};
+pub use package::{Model, Reproduced};
 pub use shipped::{Shipped, shipped, shipped_names};

@@ -26,6 +26,11 @@ pub(super) fn network(onnx: &[u8], contract: &Contract) -> Result<Network, Strin
 
 /// Reads an ONNX graph whose input and output have the names of the contract.
 pub(super) fn read(onnx: &[u8], contract: &Contract) -> Result<InferenceModel, String> {
+    read_graph(onnx, &[&contract.input], &[&contract.output])
+}
+
+/// Reads an ONNX graph with these inputs and outputs, in this order.
+pub(super) fn read_graph(onnx: &[u8], inputs: &[&str], outputs: &[&str]) -> Result<InferenceModel, String> {
     let plain = |error: TractError| format!("{error:#}");
     let proto = tract_onnx::onnx().proto_model_for_read(&mut &*onnx).map_err(plain)?;
     refuse_external_data(&proto)?;
@@ -34,13 +39,13 @@ pub(super) fn read(onnx: &[u8], contract: &Contract) -> Result<InferenceModel, S
     let names = |outlets: &[OutletId]| -> Vec<String> {
         outlets.iter().map(|outlet| model.node(outlet.node).name.clone()).collect()
     };
-    let inputs = names(model.input_outlets().map_err(plain)?);
-    if inputs != [contract.input.as_str()] {
-        return Err(format!("the graph's inputs are {inputs:?}, the contract says {:?}", contract.input));
+    let found = names(model.input_outlets().map_err(plain)?);
+    if found != inputs {
+        return Err(format!("the graph's inputs are {found:?}, the contract says {inputs:?}"));
     }
-    let outputs: Vec<String> = proto.graph.iter().flat_map(|graph| &graph.output).map(|out| out.name.clone()).collect();
-    if outputs != [contract.output.as_str()] {
-        return Err(format!("the graph's outputs are {outputs:?}, the contract says {:?}", contract.output));
+    let found: Vec<String> = proto.graph.iter().flat_map(|graph| &graph.output).map(|out| out.name.clone()).collect();
+    if found != outputs {
+        return Err(format!("the graph's outputs are {found:?}, the contract says {outputs:?}"));
     }
     Ok(model)
 }

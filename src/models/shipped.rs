@@ -49,4 +49,34 @@ type Packages = [(&'static str, &'static [(&'static str, &'static [u8])])];
 const SHIPPED: &Packages = &[
     package!("hydraulic-dae", "manifest.toml", "denoiser.onnx", "vectors.json", "MODEL_CARD.md"),
     package!("tennessee-eastman-dae", "manifest.toml", "denoiser.onnx", "vectors.json", "MODEL_CARD.md"),
+    package!(
+        "hydraulic-diffusion",
+        "manifest.toml",
+        "continuation.onnx",
+        "decoder.onnx",
+        "denoiser.onnx",
+        "encoder.onnx",
+        "vectors.json",
+        "MODEL_CARD.md"
+    ),
+    package!(
+        "hydraulic-latent",
+        "manifest.toml",
+        "continuation.onnx",
+        "decoder.onnx",
+        "denoiser.onnx",
+        "encoder.onnx",
+        "vectors.json",
+        "MODEL_CARD.md"
+    ),
+    package!(
+        "hydraulic-vae",
+        "manifest.toml",
+        "continuation.onnx",
+        "decoder.onnx",
+        "encoder.onnx",
+        "vectors.json",
+        "MODEL_CARD.md"
+    ),
+    package!("hydraulic-gan", "manifest.toml", "continuation.onnx", "decoder.onnx", "vectors.json", "MODEL_CARD.md"),
 ];

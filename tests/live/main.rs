@@ -3,6 +3,7 @@
 mod baseline;
 mod commands;
 mod doctor;
+mod generated;
 mod mosquitto_dropin;
 mod oversight;
 mod readme;
@@ -13,6 +14,7 @@ mod tls;
 mod whole_way;
 
 mod support {
+    pub mod broken_line;
     #[path = "../../support/certificates.rs"]
     pub mod certificates;
     pub mod gateway;

@@ -9,6 +9,9 @@ from pathlib import Path
 import torch
 
 from .denoiser_package import make_denoiser, make_half_denoiser
+from .generator_family import TRAINERS
+from .generator_figures import add_figures, print_figures
+from .generator_package import make_generator
 from .own_package import Order, make_own
 from .own_recording import RecordingError, Wishes, read_machine
 from .template_package import make_template
@@ -20,7 +23,7 @@ SHIPPED = {
     "hydraulic-dae-half": make_half_denoiser,
     "hydraulic-template": make_template,
     "tennessee-eastman-dae": make_tennessee,
-}
+} | {name: make_generator(name) for name in TRAINERS}
 UNITS_OF_TIME = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -32,16 +35,15 @@ def main() -> int:
     for name, make in SHIPPED.items():
         shipped = commands.add_parser(name, help=f"the package {name}")
         add_seed(shipped)
-        shipped.add_argument(
-            "--data",
-            type=Path,
-            default=Path(os.environ.get("WHEELTAPPER_DATA", REPOSITORY / ".." / "shared" / "data")),
-            help="folder of the recordings (default: $WHEELTAPPER_DATA, else ../shared/data beside the repository)",
-        )
+        add_data(shipped)
         shipped.add_argument(
             "--out", type=Path, default=REPOSITORY / "models", help="where the package folder is put"
         )
         shipped.set_defaults(run=make_shipped, name=name, make=make)
+    figures = commands.add_parser("generator-figures", help="how good the generators are on runs that they have not seen")
+    add_data(figures)
+    add_figures(figures)
+    figures.set_defaults(run=print_figures)
     own = commands.add_parser("own", help="a package and a kind for any machine, from your own recordings")
     add_own(own)
     arguments = parser.parse_args()
@@ -58,6 +60,15 @@ def main() -> int:
 
 def add_seed(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=7, help="of the weights and the corruption (default: 7)")
+
+
+def add_data(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=Path(os.environ.get("WHEELTAPPER_DATA", REPOSITORY / ".." / "shared" / "data")),
+        help="folder of the recordings (default: $WHEELTAPPER_DATA, else ../shared/data beside the repository)",
+    )
 
 
 def add_own(own: argparse.ArgumentParser) -> None:
