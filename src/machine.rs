@@ -29,6 +29,7 @@ use crate::clock::Now;
 use crate::detection::{
     Calibration, Circumstances, Contribution, Detector, DetectorMemory, LimitReport, PartReport, Rhythm, Stage,
 };
+use crate::generation::fitted::Lesson;
 use crate::manipulation::{Fault, Sample};
 use crate::models::InferenceError;
 
@@ -232,6 +233,7 @@ impl Machine {
             holds: false,
             fault,
             fitted: None,
+            lesson: None,
             trouble: None,
             drift: None,
             announcements: Vec::new(),
@@ -267,7 +269,10 @@ impl Machine {
                     // Whatever comes of it, a calibration that failed starts again from nothing.
                     let learner = std::mem::take(learner);
                     match self.fit(names, learner) {
-                        Ok(fitted) => observation.fitted = Some(Box::new(fitted)),
+                        Ok((fitted, lesson)) => {
+                            observation.fitted = Some(Box::new(fitted));
+                            observation.lesson = Some(Box::new(lesson));
+                        }
                         Err(trouble) => observation.trouble = Some(trouble),
                     }
                 }
@@ -505,10 +510,10 @@ impl Machine {
         covered.then_some(Excuse::Maintenance)
     }
 
-    fn fit(&mut self, names: &[Name], learner: Learner) -> Result<Fitted, Trouble> {
+    fn fit(&mut self, names: &[Name], learner: Learner) -> Result<(Fitted, Lesson), Trouble> {
         let channels =
             if self.profile.channels.is_empty() { learned(names).into() } else { self.profile.channels.clone() };
-        let (rows, times) = learner.into_rows(channels.len());
+        let (mut rows, times) = learner.into_rows(channels.len());
         let cadence = self.profile.cadence.unwrap_or_else(|| usual_cadence(&times));
         let rhythm = Rhythm { cadence, cycle: self.profile.cycle };
         let calibration = match &self.profile.model {
@@ -545,7 +550,11 @@ impl Machine {
         let mut alarm = Alarm::new(self.name.clone(), self.profile.alarm_settings(cadence));
         alarm.succeed(&self.alarm);
         self.alarm = alarm;
-        Ok(fitted)
+        // What the calibration was fitted without, a generator is not to learn either.
+        if let Some(outlying) = fitted.calibration.outlying().filter(|outlying| outlying.left_out) {
+            rows.drain(outlying.rows.clone());
+        }
+        Ok((fitted, Lesson { rows, channels: channels.to_vec(), rhythm }))
     }
 
     /// What samples have led to is told from the newest of them.

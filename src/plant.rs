@@ -34,6 +34,9 @@ pub struct Message<'m> {
 pub struct Observed<'p> {
     pub machine: &'p Machine,
     pub time: Timestamp,
+    /// The channels and their values, NaN where there is none.
+    pub names: &'p [Name],
+    pub values: &'p [f64],
     pub observation: Observation,
 }
 
@@ -263,13 +266,14 @@ impl Watched {
     fn let_go(&mut self, now: Now, observed: &mut dyn FnMut(Observed<'_>)) -> Option<Fault> {
         let mut fault = None;
         while let Some((channels, sample)) = self.aligner.next_sample(now) {
-            let Sample { time, .. } = sample;
+            let Sample { time, values, .. } = sample;
             let observation = self.machine.observe(channels.names(), sample, now);
             fault = fault.or(observation.fault);
-            if observation.fitted.is_some() {
+            let fitted = observation.fitted.is_some();
+            observed(Observed { machine: &self.machine, time, names: channels.names(), values, observation });
+            if fitted {
                 self.aligner.fix_channels();
             }
-            observed(Observed { machine: &self.machine, time, observation });
         }
         fault
     }

@@ -3,6 +3,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -31,10 +32,10 @@ pub enum Found {
 
 /// A calibration that could not be kept.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot write the calibration file {}: {error}; check that the folder exists and can be written", path.display())]
+#[error("cannot write the file {}: {error}; check that the folder exists and can be written", path.display())]
 pub struct CheckpointError {
-    path: PathBuf,
-    error: io::Error,
+    pub(super) path: PathBuf,
+    pub(super) error: io::Error,
 }
 
 impl Calibrations {
@@ -49,7 +50,7 @@ impl Calibrations {
     pub fn save(&self, machine: &Name, fitted: &Fitted) -> Result<PathBuf, CheckpointError> {
         let path = self.path(machine);
         let written = write(&self.folder, &path, machine, fitted);
-        written.map(|()| path.clone()).map_err(|error| CheckpointError { path, error })
+        written.map(|_| path.clone()).map_err(|error| CheckpointError { path, error })
     }
 
     /// What was kept of a machine, if it is whole and fits the fingerprint.
@@ -78,15 +79,26 @@ struct File<'f> {
     body: &'f RawValue,
 }
 
-fn write(folder: &Path, path: &Path, machine: &Name, fitted: &Fitted) -> io::Result<()> {
+/// Writes what belongs to a machine, sealed with its hash; gives the hash.
+pub(super) fn write(folder: &Path, path: &Path, machine: &Name, fitted: &impl Serialize) -> io::Result<String> {
     fs::create_dir_all(folder)?;
     let body = serde_json::value::to_raw_value(fitted)?;
     let sha256 = sha256_hex(body.get().as_bytes());
-    let file = File { format: FORMAT, machine: machine.clone(), sha256, body: &body };
-    write_atomically(path, &serde_json::to_vec(&file)?)
+    let file = File { format: FORMAT, machine: machine.clone(), sha256: sha256.clone(), body: &body };
+    write_atomically(path, &serde_json::to_vec(&file)?)?;
+    Ok(sha256)
 }
 
 fn read(text: &str, machine: &Name) -> Result<Fitted, String> {
+    let (fitted, _): (Fitted, String) = read_sealed(text, machine)?;
+    if !fitted.calibration.is_whole() {
+        return Err("its pieces do not fit together".to_owned());
+    }
+    Ok(fitted)
+}
+
+/// What belongs to a machine, and its hash.
+pub(super) fn read_sealed<T: DeserializeOwned>(text: &str, machine: &Name) -> Result<(T, String), String> {
     let file: File<'_> = serde_json::from_str(text).map_err(|error| error.to_string())?;
     if file.format != FORMAT {
         return Err(format!("it has the format {}, expected {FORMAT}", file.format));
@@ -97,23 +109,24 @@ fn read(text: &str, machine: &Name) -> Result<Fitted, String> {
     if sha256_hex(file.body.get().as_bytes()) != file.sha256 {
         return Err("its hash does not fit its content".to_owned());
     }
-    let fitted: Fitted = serde_json::from_str(file.body.get()).map_err(|error| error.to_string())?;
-    if !fitted.calibration.is_whole() {
-        return Err("its pieces do not fit together".to_owned());
-    }
-    Ok(fitted)
+    let kept = serde_json::from_str(file.body.get()).map_err(|error| error.to_string())?;
+    Ok((kept, file.sha256))
 }
 
 fn quarantine(path: &Path, why: String) -> Found {
+    put_aside(path);
+    Found::Quarantined { why }
+}
+
+pub(super) fn put_aside(path: &Path) {
     let mut aside = path.as_os_str().to_owned();
     aside.push(".quarantined");
     // If even this fails the file is in the way of nothing: the next calibration replaces it.
     let _ = fs::rename(path, aside);
-    Found::Quarantined { why }
 }
 
 /// A name that is a file's on any file system, and no other machine's.
-fn file_name(machine: &str) -> String {
+pub(super) fn file_name(machine: &str) -> String {
     let mut name = String::with_capacity(machine.len());
     for (index, byte) in machine.bytes().enumerate() {
         let plain = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && index > 0);

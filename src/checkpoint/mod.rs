@@ -6,9 +6,11 @@
 mod atomic;
 mod calibrations;
 mod filters;
+mod generators;
 mod memories;
 
 pub use atomic::write_atomically;
 pub use calibrations::{Calibrations, CheckpointError, Found};
 pub use filters::Filters;
+pub use generators::{FoundGenerator, Generators};
 pub use memories::Memories;

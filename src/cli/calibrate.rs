@@ -4,7 +4,7 @@ use super::outcome::{Failure, Outcome, print};
 use super::recordings::{Feed, ReadArgs, calibration_length};
 use super::surroundings;
 use crate::acquisition::Name;
-use crate::checkpoint::Calibrations;
+use crate::checkpoint::{Calibrations, Generators};
 use crate::gateway::Workshop;
 use crate::machine::{Baseline, CalibrationLength};
 use crate::publication::DoubtPayload;
@@ -62,6 +62,9 @@ impl Calibrate {
                 }
                 let calibrations = Calibrations::in_state_dir(&config.state_dir);
                 let path = calibrations.save(&name, &fitted).map_err(Failure::failed)?;
+                if let Some(generator) = observation.lesson.and_then(|lesson| lesson.fit()) {
+                    Generators::in_state_dir(&config.state_dir).save(&name, &generator).map_err(Failure::failed)?;
+                }
                 let baseline = Baseline::of(&fitted);
                 return self.tell(&baseline, &path.display().to_string());
             }

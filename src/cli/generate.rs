@@ -7,14 +7,15 @@ use super::generate_source::SourceArgs;
 use super::generate_stream::StreamArgs;
 use super::outcome::{Failure, Outcome, print};
 use crate::generation::noise::stream;
-use crate::generation::{Asked, Course, Generator, Layout, Lineage, Request, Series};
+use crate::generation::{Asked, Course, Layout, Request, Series};
 
 /// Makes synthetic telemetry, labelled with the condition of the machine
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("destination").required(true).args(["out", "publish"]),
     after_help = "Example: wheeltapper generate --windows 60 --label pump=2,valve=any --seed 1 --out rig.csv\n         \
-                  wheeltapper generate --publish mqtt://127.0.0.1:1883 --topic plant/rig-1/telemetry --rate 60"
+                  wheeltapper generate --publish mqtt://127.0.0.1:1883 --topic plant/rig-1/telemetry --rate 60\n         \
+                  wheeltapper generate --machine press-01 --config wheeltapper.toml --out press.csv"
 )]
 pub(super) struct Generate {
     #[command(flatten)]
@@ -32,7 +33,7 @@ pub(super) struct Generate {
     /// another pace]
     #[arg(long, value_name = "RFC 3339")]
     start: Option<Timestamp>,
-    /// The file to write: .csv or .ndjson
+    /// The file to write: .csv, .ndjson or .parquet
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
     #[command(flatten)]
@@ -46,14 +47,13 @@ impl Generate {
     pub fn run(self) -> Outcome {
         let destination = self.out.as_deref().map(Destination::new).transpose()?;
         self.stream.check()?;
-        let generator = self.source.open()?;
+        let (generator, mut lineage) = self.source.open()?;
         let course = self.course(generator.layout())?;
-        let mut lineage = Lineage::of(&generator);
         lineage.labels = Asked { from: self.label.clone(), to: self.to.clone() };
         lineage.command = std::env::args().collect();
         let start = self.start.unwrap_or(START);
         lineage.start = if destination.is_some() { Some(start) } else { self.start };
-        let series = Series::new(Box::new(generator), course, lineage.seed, start);
+        let series = Series::new(generator, course, lineage.seed, start);
         let told = match destination {
             Some(destination) => destination.write(series, self.whole(), &mut lineage)?,
             None => self.stream.publish(series, self.windows, &mut lineage)?,

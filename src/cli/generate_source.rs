@@ -1,15 +1,24 @@
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::outcome::Failure;
-use crate::generation::LearnedGenerator;
+use super::surroundings;
+use crate::acquisition::Name;
+use crate::checkpoint::{FoundGenerator, Generators};
+use crate::generation::{Generator, LearnedGenerator, Lineage};
 use crate::models::{Folder, GeneratorModel, SamplerName, ScheduleName, shipped};
 
 /// Which generator, and how it is set up.
 #[derive(Debug, clap::Args)]
 pub(super) struct SourceArgs {
     /// The generator: a package's folder, or the name of one that the binary brings along
-    #[arg(long, value_name = "NAME", default_value = "hydraulic-latent")]
+    #[arg(long, value_name = "NAME", default_value = "hydraulic-latent", conflicts_with = "machine")]
     model: PathBuf,
+    /// The machine whose own calibration is the generator, instead of a package: its data are of a sound machine, without labels
+    #[arg(long, value_name = "NAME", value_parser = Name::parse, requires = "config", conflicts_with_all = ONLY_OF_PACKAGES)]
+    machine: Option<Name>,
+    /// The configuration of the machine's gateway: it says where calibrations are kept
+    #[arg(long, value_name = "FILE", requires = "machine")]
+    config: Option<PathBuf>,
     /// A folder of packages that comes before those of the binary
     #[arg(long, value_name = "DIR")]
     models: Option<PathBuf>,
@@ -37,7 +46,38 @@ pub(super) struct SourceArgs {
 }
 
 impl SourceArgs {
-    pub fn open(&self) -> Result<LearnedGenerator, Failure> {
+    /// The generator, with where its data come from.
+    pub fn open(&self) -> Result<(Box<dyn Generator + Send>, Lineage), Failure> {
+        if let (Some(machine), Some(config)) = (&self.machine, &self.config) {
+            return self.fitted(machine, config);
+        }
+        let generator = self.learned()?;
+        let lineage = Lineage::of(&generator);
+        Ok((Box::new(generator), lineage))
+    }
+
+    fn fitted(&self, machine: &Name, config: &Path) -> Result<(Box<dyn Generator + Send>, Lineage), Failure> {
+        let generators = Generators::in_state_dir(&surroundings::config(config)?.state_dir);
+        let missing = |why: &str| {
+            let path = generators.path(machine);
+            Failure::failed(format_args!(
+                "--machine {machine}: {why} ({}); calibrate it with `wheeltapper calibrate RECORDING --machine {machine} --config \
+                 {}`, or let the gateway do it",
+                path.display(),
+                config.display()
+            ))
+        };
+        match generators.load(machine) {
+            FoundGenerator::Fitted { generator, sha256 } => {
+                let lineage = Lineage::of_fitted(machine, sha256, self.seed);
+                Ok((Box::new(generator.series(self.seed)), lineage))
+            }
+            FoundGenerator::Nothing => Err(missing("no generator was fitted to it yet")),
+            FoundGenerator::Quarantined { why } => Err(missing(&format!("its generator's file was put aside: {why}"))),
+        }
+    }
+
+    fn learned(&self) -> Result<LearnedGenerator, Failure> {
         let mut generator = LearnedGenerator::new(self.package()?, self.seed, self.loose);
         let asked =
             self.guidance.is_some() || self.sampler.is_some() || self.schedule.is_some() || self.steps.is_some();
@@ -84,3 +124,4 @@ impl SourceArgs {
 
 /// Windows a call of the networks.
 pub(super) const BATCH: usize = 64;
+const ONLY_OF_PACKAGES: [&str; 7] = ["models", "allow_unsigned", "guidance", "sampler", "schedule", "steps", "loose"];

@@ -6,9 +6,9 @@ use std::time::Duration;
 use rustls::pki_types::ServerName;
 use serde::{Deserialize, Deserializer, de};
 
-use super::Place;
 use super::alarm::{AlarmKeys, LONGEST_DELAY, MaintenanceTable, RunningKeys};
 use super::cycle::{some_cycle, too_short, wrong_cycle};
+use super::{Place, TwinKeys};
 use crate::acquisition::{Format, Name, TopicPattern};
 use crate::advisory::LockoutFacts;
 use crate::alarm::{MaintenanceWindow, RunningRule};
@@ -37,6 +37,7 @@ pub struct Config {
     pub false_alarms_per_day: Option<f64>,
     pub maintenance: Arc<[MaintenanceWindow]>,
     pub score_every: Duration,
+    pub twins: Vec<TwinKeys>,
     /// Of the file's text.
     pub sha256: String,
     source: Source,
@@ -215,6 +216,8 @@ struct File {
     score: ScoreKeys,
     #[serde(default)]
     machine: Vec<MachineTable>,
+    #[serde(default)]
+    twin: Vec<TwinKeys>,
 }
 
 #[derive(Deserialize)]
@@ -337,6 +340,7 @@ impl File {
             check_delays(&keys, table, source)?;
             machines.push((name, keys));
         }
+        check_twins(&self.twin, &self.gateway, source)?;
         let share = |folder: &str| PathBuf::from("/usr/share/wheeltapper").join(folder);
         let config = Config {
             gateway: self.gateway,
@@ -355,6 +359,7 @@ impl File {
             operating_point,
             false_alarms_per_day,
             maintenance,
+            twins: self.twin,
             score_every: self.score.every.unwrap_or(Duration::from_secs(10)),
             sha256: sha256_hex(source.text.as_bytes()),
             source: source.clone(),
@@ -370,6 +375,18 @@ pub fn parse_prefix(text: &str) -> Result<String, String> {
         return Err(format!("{text:?} is no topic; expected levels of 1 to 128 characters, e.g. \"wheeltapper/v1\""));
     }
     Ok(text.to_owned())
+}
+
+fn check_twins(twins: &[TwinKeys], gateway: &Name, source: &Source) -> Result<(), TomlError> {
+    for (index, TwinKeys { machine, .. }) in twins.iter().enumerate() {
+        let what = match twins[..index].iter().any(|before| before.machine == *machine) {
+            true => format!("{machine} has a twin already"),
+            false if machine == gateway => format!("{machine} is the gateway itself; expected one of its machines"),
+            false => continue,
+        };
+        return Err(source.wrong(Key { table: ("twin", index), name: "machine" }, &what));
+    }
+    Ok(())
 }
 
 fn check_delays(keys: &MachineKeys, table: (&str, usize), source: &Source) -> Result<(), TomlError> {
@@ -570,6 +587,13 @@ mod tests {
                 "[alarm]\nfalse_alarms_per_day = 100.0\n[[machine]]\nname = \"p\"\nalarm_profile = \"quiet\"\n[[input]]",
                 "line 8, column 1: alarm_profile: quiet contradicts",
             ),
+            (
+                "[[input]]",
+                "[[twin]]\nmachine = \"g1\"\n[[input]]",
+                "line 5, column 1: machine: g1 is the gateway itself",
+            ),
+            ("[[input]]", "[[twin]]\nmachine = \"p\"\n[[twin]]\nmachine = \"p\"\n[[input]]", "p has a twin already"),
+            ("[[input]]", "[[twin]]\nmachin = \"p\"\n[[input]]", "did you mean `machine`?"),
             ("[[input]]", "[alarm]\nprofile = \"loud\"\n[[input]]", "unknown variant `loud`"),
             ("[[input]]", "[machine_defaults]\ncycle = \"120s\"\n[[input]]", "line 5, column 1: cycle: lasts 2m, and"),
             ("[[input]]", "[machine_defaults]\ncycle = \"2s\"\n[[input]]", "expected 8s to 25m"),

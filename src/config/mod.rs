@@ -8,7 +8,9 @@ mod cycle;
 mod gateway;
 mod kind;
 mod place;
+mod twin;
 
 pub use gateway::{CalibrateKey, Config, InputKeys, MachineKeys, MqttKeys, TlsKeys, parse_prefix};
 pub use kind::{Kind, shipped_kind, shipped_kinds};
 pub use place::Place;
+pub use twin::TwinKeys;

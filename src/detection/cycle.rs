@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::attribution::{Layout, Reconstruction};
 use super::distance::{CrossFit, Distance, FittedDistance};
 use super::mewma::{FittedMewma, Mewma};
-use super::period::{FEWEST_CYCLES, Period};
+use super::period::{FEWEST_CYCLES, Period, Rhythm};
 use super::phase::{FittedPhases, PhaseMemory, PhaseTracker};
 
 /// A chart of a machine that goes through the same cycle again and again: what is usual depends on the phase.
@@ -87,6 +87,12 @@ struct SegmentsMemory {
     counts: Vec<f64>,
 }
 
+/// The phases of the load cycle that a machine goes through; `None` where its rows, standardised, `[time, channel]`, tell of
+/// none.
+pub fn phases_of(rows: &Array2<f64>, rhythm: Rhythm) -> Option<FittedPhases> {
+    phases_among(rows, rhythm.period(false))
+}
+
 impl Cycle {
     pub fn new(fitted: FittedCycle) -> Self {
         let chart = match fitted.chart {
@@ -162,13 +168,8 @@ impl FittedCycle {
     /// Fits to `rows`, standardised, `[time, channel]`, and tells what it makes of each of them; `None` for a machine without
     /// a cycle that its rows tell of.
     pub fn fit(rows: &Array2<f64>, period: Period) -> Option<(Self, Vec<Option<f64>>)> {
-        // Who knows the machine need not be convinced.
-        let least_explained = if matches!(period, Period::Rows(_)) { 0.0 } else { LEAST_EXPLAINED };
-        let period = period.among(rows)?;
-        if rows.nrows() < FEWEST_CYCLES * period {
-            return None;
-        }
-        let phases = FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= least_explained)?;
+        let phases = phases_among(rows, period)?;
+        let period = phases.period();
         let mut tracker = PhaseTracker::new(phases.clone());
         let told: Vec<Option<usize>> = rows.rows().into_iter().map(|row| tracker.observe(row.as_slice()?)).collect();
         let begun = told.iter().position(Option::is_some)?;
@@ -233,6 +234,16 @@ impl FittedCycle {
             && self.template.channels == width
             && self.template.means.len() == width * self.phases.period()
     }
+}
+
+fn phases_among(rows: &Array2<f64>, period: Period) -> Option<FittedPhases> {
+    // Who knows the machine need not be convinced.
+    let least_explained = if matches!(period, Period::Rows(_)) { 0.0 } else { LEAST_EXPLAINED };
+    let period = period.among(rows)?;
+    if rows.nrows() < FEWEST_CYCLES * period {
+        return None;
+    }
+    FittedPhases::fit(rows, period).filter(|phases| phases.explained() >= least_explained)
 }
 
 impl Template {

@@ -108,7 +108,7 @@ impl MissingBlock {
 
 /// Puts the lower Cholesky factor of a symmetric matrix in its place (Golub and Van Loan, algorithm 4.2.1); `false` if it is
 /// not positive definite.
-fn factor(a: &mut Array2<f64>) -> bool {
+pub(crate) fn factor(a: &mut Array2<f64>) -> bool {
     factor_view(&mut a.view_mut())
 }
 
@@ -137,7 +137,7 @@ fn factor_view(a: &mut ArrayViewMut2<'_, f64>) -> bool {
 }
 
 /// Solves `L Lᵀ x = b` in place, with the leading block of `factor`.
-fn solve(factor: &Array2<f64>, width: usize, x: &mut [f64]) {
+pub(crate) fn solve(factor: &Array2<f64>, width: usize, x: &mut [f64]) {
     for i in 0..width {
         let known: f64 = (0..i).map(|k| factor[[i, k]] * x[k]).sum();
         x[i] = (x[i] - known) / factor[[i, i]];

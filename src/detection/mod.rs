@@ -16,7 +16,7 @@ mod drift;
 mod limit;
 #[cfg(test)]
 mod made_up;
-mod matrix;
+pub(crate) mod matrix;
 mod mewma;
 mod outlying;
 mod parts;
@@ -27,12 +27,14 @@ mod slow_mean;
 
 pub use calibration::{Calibration, CalibrationError, ChannelProfile, CycleReport, Part, Role};
 pub use contribution::{Contribution, Direction};
+pub use cycle::phases_of;
 pub use detector::{Circumstances, Detector, DetectorMemory, Judgement, Stage};
 pub use doubt::{OutlyingChannel, OutlyingStretch};
 pub use drift::{Drift, DriftReport, DriftedChannel};
 pub use limit::LimitReport;
 pub use parts::PartReport;
 pub use period::{LoadCycle, Rhythm};
+pub use phase::{FittedPhases, PhaseTracker};
 
 /// How a score is made: a calibration is of no use to another recipe, so whoever changes one changes its name.
 pub const RECIPE: &str = "standardise; charts of level, scatter and cycle on one cross-fitted scale; residual of the kind's network; \

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// Every phase is a hypothesis with an error that forgets: how badly the newest steps from row to row fit the template's.
 /// From one row to the next each hypothesis moves on by one phase, or, at a price, by none or two, so that cycles may be a
 /// little longer or shorter than usual.
-pub(super) struct PhaseTracker {
+pub struct PhaseTracker {
     fitted: FittedPhases,
     state: PhaseMemory,
     /// The errors after the newest row, while they are worked out.
@@ -15,7 +15,7 @@ pub(super) struct PhaseTracker {
 
 /// The steps that tell the phases apart.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct FittedPhases {
+pub struct FittedPhases {
     period: usize,
     /// The channels whose steps are looked at.
     channels: Vec<usize>,
@@ -27,7 +27,7 @@ pub(super) struct FittedPhases {
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct PhaseMemory {
+pub struct PhaseMemory {
     /// Of each hypothesis, by the phase that it says the newest row has.
     errors: Vec<f64>,
     newest: Vec<f64>,

@@ -12,9 +12,10 @@ use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::pipeline::{Parts, Pipeline, Reload, Voice, with_alarms};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
+use super::twins::{Studio, Twins};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
-use crate::checkpoint::{Calibrations, Filters, Memories};
+use crate::checkpoint::{Calibrations, Filters, Generators, Memories};
 use crate::config::Config;
 use crate::history::Journal;
 use crate::machine::Told;
@@ -101,6 +102,12 @@ impl Daemon {
         let calibrations = Calibrations::in_state_dir(&config.state_dir);
         let heart = Heartbeat::default();
         let feedback = FeedbackDesk::new(Journal::in_state_dir(&config.state_dir), config.gateway.clone());
+        let studio = Studio {
+            gateway: config.gateway.clone(),
+            topics: voice.topics.clone(),
+            generators: Generators::in_state_dir(&config.state_dir),
+        };
+        let twins = Twins::start(studio, config.twins.clone())?;
         let pipeline = Pipeline::new(Parts {
             plant,
             outbox,
@@ -111,6 +118,7 @@ impl Daemon {
             feedback,
             own,
             filters,
+            twins,
             heart: heart.clone(),
         });
         let (stop, stopped) = oneshot::channel();
@@ -150,6 +158,7 @@ impl Daemon {
             workshop,
             config_sha256: config.sha256.clone(),
             score_every: config.score_every,
+            twins: config.twins.clone(),
             filters: options.subscriptions.clone(),
             link: (!same_link).then_some(LinkOptions { unwanted, ..options }),
             runtime: tokio::runtime::Handle::current(),

@@ -10,6 +10,7 @@ mod own_alarm;
 mod pipeline;
 mod refusals;
 mod service;
+mod twins;
 mod workshop;
 
 pub use broker::{Access, broker_options};

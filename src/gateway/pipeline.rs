@@ -19,12 +19,15 @@ use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
+use super::twins::Twins;
 use crate::acquisition::{Name, Rejection};
 use crate::alarm::Performance;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::Ledger;
+use crate::config::TwinKeys;
 use crate::detection::DriftReport;
+use crate::generation::fitted::Lesson;
 use crate::machine::{Announcement, Fitted, ModelIdentity, Trouble};
 use crate::outbox::{Outbox, Publication};
 use crate::plant::{Bounds, Input, Message, Observed, Plant};
@@ -68,6 +71,9 @@ pub(super) struct Pipeline {
     oversight: Oversight,
     /// Asks the broker what the state folder may have lost.
     recall: Recall,
+    twins: Twins,
+    /// What the twins say.
+    said: mpsc::Receiver<Publication>,
 }
 
 /// Who speaks, and where.
@@ -91,6 +97,8 @@ pub(super) struct Parts {
     pub own: OwnAlarm,
     /// What is listened to once the retained alarms have come.
     pub filters: Vec<(String, Qos)>,
+    /// With what they say.
+    pub twins: (Twins, mpsc::Receiver<Publication>),
     /// Beats while the pipeline goes on.
     pub heart: Heartbeat,
 }
@@ -104,6 +112,7 @@ pub(super) struct Reload {
     pub workshop: Workshop,
     pub config_sha256: String,
     pub score_every: Duration,
+    pub twins: Vec<TwinKeys>,
     pub filters: Vec<(String, Qos)>,
     /// The broker, or the way to it, is another one.
     pub link: Option<LinkOptions>,
@@ -127,13 +136,15 @@ struct Consequences {
     drifts: Vec<(Name, DriftReport)>,
     troubles: Vec<(Name, Trouble)>,
     scores: Vec<(Name, Vec<u8>)>,
+    lessons: Vec<(Name, Box<Lesson>)>,
     /// Machines with a score published, whatever stood in its way before.
     scored: Vec<Name>,
 }
 
 impl Pipeline {
     pub fn new(parts: Parts) -> Self {
-        let Parts { plant, outbox, link, voice, calibrations, memories, feedback, own, filters, heart } = parts;
+        let Parts { plant, outbox, link, voice, calibrations, memories, feedback, own, filters, twins, heart } = parts;
+        let (twins, said) = twins;
         let mut performance = Performance::default();
         let own_standing = own.standing().map(|standing| (&voice.gateway.name, standing));
         let standings = plant.machines().filter_map(|it| Some((it.name(), it.standing()?)));
@@ -165,6 +176,8 @@ impl Pipeline {
             remember_soon: false,
             oversight: Oversight::new(own, performance),
             recall: Recall::new(filters),
+            twins,
+            said,
         }
     }
 
@@ -196,6 +209,10 @@ impl Pipeline {
                     }
                 }
                 Some(reload) = reloads.recv() => self.reload(reload, &mut events).await,
+                Some(publication) = self.said.recv() => {
+                    // Like a score: one that finds no room is not missed.
+                    let _ = self.link.publish_now(publication, Qos::AtMostOnce);
+                }
                 event = events.recv() => {
                     let Some(event) = event else { break };
                     self.hear(event);
@@ -222,8 +239,20 @@ impl Pipeline {
     }
 
     async fn reload(&mut self, reload: Reload, events: &mut LinkEvents) {
-        let Reload { inputs, bounds, machines, workshop, config_sha256, score_every, filters, link, runtime, done } =
-            reload;
+        let Reload {
+            inputs,
+            bounds,
+            machines,
+            workshop,
+            config_sha256,
+            score_every,
+            twins,
+            filters,
+            link,
+            runtime,
+            done,
+        } = reload;
+        self.twins.renew(twins);
         self.plant.renew(inputs, bounds, workshop);
         for name in &machines {
             self.plant.add(name);
@@ -331,8 +360,11 @@ impl Pipeline {
             return;
         }
         let mut consequences = Consequences::default();
-        let Self { plant, heard, voice, .. } = self;
-        plant.receive(message, now, &mut |observed| consequences.add(observed, heard, voice, now));
+        let Self { plant, heard, voice, twins, .. } = self;
+        plant.receive(message, now, &mut |observed| {
+            twins.show(observed.machine.name(), observed.time, (observed.names, observed.values));
+            consequences.add(observed, heard, voice, now);
+        });
         self.tell_refusal(now);
         self.draw(consequences);
     }
@@ -352,8 +384,11 @@ impl Pipeline {
     fn pass_time(&mut self, whole_second: bool) {
         let now = self.now();
         let mut consequences = Consequences::default();
-        let Self { plant, heard, voice, .. } = self;
-        plant.poll(now, &mut |observed| consequences.add(observed, heard, voice, now));
+        let Self { plant, heard, voice, twins, .. } = self;
+        plant.poll(now, &mut |observed| {
+            twins.show(observed.machine.name(), observed.time, (observed.names, observed.values));
+            consequences.add(observed, heard, voice, now);
+        });
         self.draw(consequences);
         if whole_second {
             for (name, announcement) in self.plant.pass_time(now) {
@@ -402,6 +437,9 @@ impl Pipeline {
             if let Err(error) = self.calibrations.save(&name, &fitted) {
                 error!(machine = %name, %error, "its calibration is not kept; it will learn anew after a restart");
             }
+        }
+        for (name, lesson) in consequences.lessons {
+            self.twins.learn(&name, lesson);
         }
         for (name, drift) in consequences.drifts {
             info!(machine = %name, drift = ?drift.drift, channels = ?drift.channels, "its baseline");
@@ -527,10 +565,13 @@ impl Pipeline {
 
 impl Consequences {
     fn add(&mut self, observed: Observed<'_>, heard: &mut HashMap<Name, Heard>, voice: &Voice, now: Now) {
-        let Observed { machine, time, observation } = observed;
+        let Observed { machine, time, observation, .. } = observed;
         let name = machine.name();
         if let Some(fitted) = observation.fitted {
             self.fitted.push((name.clone(), *fitted));
+        }
+        if let Some(lesson) = observation.lesson {
+            self.lessons.push((name.clone(), lesson));
         }
         if let Some(drift) = observation.drift {
             self.drifts.push((name.clone(), *drift));

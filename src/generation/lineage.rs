@@ -2,6 +2,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Descent, LearnedGenerator};
+use crate::acquisition::Name;
 use crate::models::{SamplerName, ScheduleName};
 
 /// Where synthetic telemetry comes from: enough to make the same again, and to say whose data taught its maker.
@@ -31,7 +32,7 @@ pub struct Lineage {
 pub struct Maker {
     pub name: String,
     pub version: String,
-    /// Of what holds all that it knows: a package's manifest.
+    /// Of what holds all that it knows: a package's manifest, or the body of a fitted generator's file.
     pub sha256: String,
     pub family: String,
     pub licence: Option<String>,
@@ -82,6 +83,29 @@ impl Lineage {
             seed: generator.seed(),
             way: generator.descent().map(Way::from).unwrap_or_default(),
             loose: generator.is_loose(),
+            labels: Asked::default(),
+            start: None,
+            command: Vec::new(),
+            wheeltapper: env!("CARGO_PKG_VERSION"),
+            windows: 0,
+        }
+    }
+
+    /// Of a generator that was fitted to this machine's own calibration; `sha256` names the file it is kept in.
+    pub fn of_fitted(machine: &Name, sha256: String, seed: u64) -> Self {
+        Self {
+            synthetic: true,
+            generator: Maker {
+                name: machine.to_string(),
+                version: env!("CARGO_PKG_VERSION").to_owned(),
+                sha256,
+                family: "fitted".to_owned(),
+                licence: None,
+            },
+            training: None,
+            seed,
+            way: Way::default(),
+            loose: false,
             labels: Asked::default(),
             start: None,
             command: Vec::new(),

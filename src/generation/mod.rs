@@ -5,6 +5,7 @@
 
 mod condition;
 pub mod descent;
+pub mod fitted;
 pub mod format;
 pub mod forward;
 mod generator;

@@ -3,6 +3,7 @@ use crate::advisory::Recommendation;
 use crate::alarm::Transition;
 use crate::assessment::Diagnosis;
 use crate::detection::{CalibrationError, Contribution, DriftReport};
+use crate::generation::fitted::Lesson;
 use crate::manipulation::Fault;
 use crate::models::InferenceError;
 
@@ -19,6 +20,8 @@ pub struct Observation {
     pub fault: Option<Fault>,
     /// The machine has just learned what is normal.
     pub fitted: Option<Box<Fitted>>,
+    /// With it, what a generator of the machine is fitted to; not on this thread.
+    pub lesson: Option<Box<Lesson>>,
     /// Why it has not, although it has seen enough, or why this sample has no score.
     pub trouble: Option<Trouble>,
     /// Its baseline has begun to drift, or does not any more.

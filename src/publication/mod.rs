@@ -9,6 +9,7 @@ mod score;
 mod stamp;
 mod status;
 mod topics;
+mod twin;
 
 pub use alarm::{AlarmPayload, Gateway};
 pub use baseline::{BaselinePayload, CalibrationPayload, DoubtPayload};
@@ -17,3 +18,4 @@ pub use score::{Judged, ScorePayload};
 pub use stamp::show_stamp;
 pub use status::{MachineDetails, MachineStatus, StatusPayload};
 pub use topics::Topics;
+pub use twin::{TwinGenerator, TwinPayload, TwinRow};

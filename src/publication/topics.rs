@@ -48,6 +48,11 @@ impl Topics {
         format!("{}/{machine}/score", self.base)
     }
 
+    /// Where synthetic telemetry stands beside a running machine's.
+    pub fn twin(&self, machine: &Name) -> String {
+        format!("{}/{machine}/twin", self.base)
+    }
+
     /// What a machine is judged against, and whether that still holds.
     pub fn baseline(&self, machine: &Name) -> String {
         format!("{}/{machine}/baseline", self.base)
@@ -106,6 +111,7 @@ mod tests {
         assert_eq!(topics.alarm_of("wheeltapper/v1/g1/press-01/alarm"), Some("press-01"));
         assert_eq!(topics.alarm_of("wheeltapper/v1/g1/press-01/cmd/alarm"), None);
         assert!(topics.is_own("wheeltapper/v1/g1/press-01/score"));
+        assert!(topics.is_own(&topics.twin(&machine)), "a twin is never taken for telemetry");
         assert!(!topics.is_own("wheeltapper/v1/g10/press-01/score"));
     }
 }

@@ -11,6 +11,7 @@ mod reload;
 mod service;
 mod shell;
 mod tls;
+mod twin;
 mod whole_way;
 
 mod support {

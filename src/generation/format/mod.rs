@@ -2,6 +2,8 @@
 
 mod csv;
 mod ndjson;
+#[cfg(feature = "parquet")]
+mod parquet;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -21,10 +23,17 @@ pub trait RowWriter {
 pub enum Format {
     Csv,
     Ndjson,
+    #[cfg(feature = "parquet")]
+    Parquet,
 }
 
 impl Format {
-    pub const ALL: &[Self] = &[Self::Csv, Self::Ndjson];
+    pub const ALL: &[Self] = &[
+        Self::Csv,
+        Self::Ndjson,
+        #[cfg(feature = "parquet")]
+        Self::Parquet,
+    ];
 
     /// The format that a file's name ends in.
     pub fn of(path: &Path) -> Option<Self> {
@@ -37,13 +46,17 @@ impl Format {
         match self {
             Self::Csv => "csv",
             Self::Ndjson => "ndjson",
+            #[cfg(feature = "parquet")]
+            Self::Parquet => "parquet",
         }
     }
 
-    pub fn writer(self, output: impl Write + 'static, layout: &Layout) -> io::Result<Box<dyn RowWriter>> {
+    pub fn writer(self, output: impl Write + Send + 'static, layout: &Layout) -> io::Result<Box<dyn RowWriter>> {
         Ok(match self {
             Self::Csv => Box::new(csv::CsvWriter::new(output, layout)?),
             Self::Ndjson => Box::new(ndjson::NdjsonWriter::new(output, layout)),
+            #[cfg(feature = "parquet")]
+            Self::Parquet => Box::new(parquet::ParquetWriter::new(output, layout)?),
         })
     }
 }

@@ -1,0 +1,18 @@
+use std::time::Duration;
+
+use serde::Deserialize;
+
+use crate::acquisition::Name;
+use crate::notation::some_duration;
+
+/// One `[[twin]]`: synthetic telemetry beside a running machine's.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TwinKeys {
+    pub machine: Name,
+    /// At most one row in this time; left out: a row for each of the machine's.
+    #[serde(default, deserialize_with = "some_duration")]
+    pub every: Option<Duration>,
+    #[serde(default)]
+    pub seed: u64,
+}
