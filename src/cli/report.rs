@@ -1,6 +1,9 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 use serde::Serialize;
 
 use super::outcome::{Failure, Outcome, print};
@@ -17,7 +20,7 @@ pub(super) struct Report {
     /// Real windows that the training saw: delimited text, plain or gzip
     #[arg(long, value_name = "FILE")]
     real: PathBuf,
-    /// Real windows that it did not see; whole runs, or else the floors are too low
+    /// Real windows that it did not see: whole runs, or else the floors are too low
     #[arg(long, value_name = "FILE")]
     holdout: PathBuf,
     /// Synthetic windows
@@ -45,13 +48,14 @@ pub(super) struct Report {
 
 impl Report {
     pub fn run(self) -> Outcome {
-        let [real, holdout, synthetic] = [
-            self.read(&self.real)?,
-            self.read(&self.holdout)?,
-            self.read(&self.synthetic)?,
-        ];
-        let counts = [&real, &holdout, &synthetic].map(|set| Counts { windows: set.windows.len(), groups: set.groups() });
-        let report = quality::assess(&real, &holdout, &synthetic).map_err(Failure::failed)?;
+        let [real, holdout, synthetic] =
+            [self.read(&self.real)?, self.read(&self.holdout)?, self.read(&self.synthetic)?];
+        let counts = [&real, &holdout, &synthetic].map(|cut| Counts {
+            windows: cut.whole,
+            kept: cut.set.windows.len(),
+            groups: cut.set.groups(),
+        });
+        let report = quality::assess(&real.set, &holdout.set, &synthetic.set).map_err(Failure::failed)?;
         let write = |path: &Path, text: &str| {
             std::fs::write(path, text).map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))
         };
@@ -79,7 +83,7 @@ impl Report {
         }
     }
 
-    fn read(&self, path: &Path) -> Result<WindowSet, Failure> {
+    fn read(&self, path: &Path) -> Result<Cut, Failure> {
         let place = |error: crate::recording::RecordingError| match error {
             crate::recording::RecordingError::NoSuchColumn { .. } => {
                 Failure::usage(format_args!("{}: {error}", path.display()))
@@ -110,71 +114,115 @@ impl Report {
             !NEVER_CHANNELS.contains(&names[*place].as_str()) && !label_places.contains(place) && group != Some(*place)
         };
         let channels: Vec<usize> = (0..names.len()).filter(is_channel).collect();
-        let mut cutter = Cutter { parts, fixed: self.rows, ..Cutter::default() };
+        let mut cutter = Cutter::new(parts, channels.len(), self.rows);
         let mut groups: HashMap<u64, usize> = HashMap::new();
         while let Some(row) = recording.next_row().map_err(place)? {
             let pick = |places: &[usize]| places.iter().map(|&place| row.values[place]).collect::<Vec<f64>>();
             cutter.add(&row.values, &pick(&channels), || {
                 let fresh = groups.len();
-                let group = match group {
-                    Some(place) => *groups.entry(row.values[place].to_bits()).or_insert(fresh),
-                    None => usize::MAX,
-                };
+                let group = group.map(|place| *groups.entry(row.values[place].to_bits()).or_insert(fresh));
                 (group, pick(&label_places))
             });
         }
         let channels: Vec<String> = channels.into_iter().map(|place| names[place].clone()).collect();
-        let (set, left_out) = cutter.finish(channels, labels);
-        if left_out > 0 {
-            eprintln!(
-                "{}: {left_out} windows left out, for they are shorter than {} rows or lack values",
-                path.display(),
-                set.rows
-            );
+        let cut = cutter.finish(channels, labels);
+        let (path, rows) = (path.display(), cut.set.rows);
+        if cut.left_out > 0 {
+            let left_out = cut.left_out;
+            eprintln!("{path}: {left_out} windows left out, for they have not {rows} rows or lack values");
         }
-        Ok(set)
+        if cut.whole > MOST_KEPT {
+            eprintln!("{path}: a random {MOST_KEPT} of its {} windows count, the same in each report", cut.whole);
+        }
+        Ok(cut)
     }
 }
 
-/// Cuts rows into windows.
-#[derive(Default)]
+/// What was cut out of a file.
+struct Cut {
+    set: WindowSet,
+    /// How many whole windows there were; `set` has [`MOST_KEPT`] of them at most.
+    whole: usize,
+    left_out: usize,
+}
+
+/// Cuts rows into windows, and keeps of many a random part (Vitter, ACM TOMS 11, 1985, algorithm R), so that a file of any
+/// length fits.
 struct Cutter {
     /// Columns that change from one window to the next.
     parts: Vec<usize>,
-    fixed: Option<usize>,
-    current: Vec<u64>,
-    windows: Vec<Window>,
     width: usize,
+    /// Rows of a window that no column ends.
+    longest: Option<usize>,
+    /// Rows that a window must have; those of the first where nobody said.
+    rows: Option<usize>,
+    part: Vec<u64>,
+    open: Option<Window>,
+    /// With the place of each in the file.
+    kept: Vec<(usize, Window)>,
+    whole: usize,
+    left_out: usize,
+    random: ChaCha8Rng,
 }
 
 impl Cutter {
-    fn add(&mut self, row: &[f64], channels: &[f64], begin: impl FnOnce() -> (usize, Vec<f64>)) {
-        let part: Vec<u64> = self.parts.iter().map(|&place| row[place].to_bits()).collect();
-        let longest = self.fixed.or_else(|| self.parts.is_empty().then_some(USUAL_ROWS));
-        self.width = channels.len();
-        let full = |window: &Window| longest.is_some_and(|rows| window.values.len() >= rows * channels.len());
-        if self.windows.last().is_none_or(full) || part != self.current {
-            let (group, labels) = begin();
-            let group = if group == usize::MAX { self.windows.len() } else { group };
-            self.windows.push(Window { group, labels, values: Vec::new() });
-            self.current = part;
+    fn new(parts: Vec<usize>, width: usize, rows: Option<usize>) -> Self {
+        Self {
+            longest: rows.or_else(|| parts.is_empty().then_some(USUAL_ROWS)),
+            parts,
+            width,
+            rows,
+            part: Vec::new(),
+            open: None,
+            kept: Vec::new(),
+            whole: 0,
+            left_out: 0,
+            random: ChaCha8Rng::seed_from_u64(KEPT_SEED),
         }
-        if let Some(window) = self.windows.last_mut() {
+    }
+
+    /// `begin` gives group and labels of a window that begins with this row; without a group it is one by itself.
+    fn add(&mut self, row: &[f64], channels: &[f64], begin: impl FnOnce() -> (Option<usize>, Vec<f64>)) {
+        let part: Vec<u64> = self.parts.iter().map(|&place| row[place].to_bits()).collect();
+        let full = |window: &Window| self.longest.is_some_and(|rows| window.values.len() >= rows * self.width);
+        if self.open.as_ref().is_none_or(full) || part != self.part {
+            self.close();
+            let (group, labels) = begin();
+            let group = group.unwrap_or(self.whole + self.left_out);
+            self.open = Some(Window { group, labels, values: Vec::new() });
+            self.part = part;
+        }
+        if let Some(window) = &mut self.open {
             window.values.extend_from_slice(channels);
         }
     }
 
-    /// Whole windows, and how many were left out.
-    fn finish(self, channels: Vec<String>, labels: Vec<String>) -> (WindowSet, usize) {
-        let usual = || self.windows.first().map_or(0, |window| window.values.len() / self.width.max(1));
-        let rows = self.fixed.unwrap_or_else(usual);
-        let before = self.windows.len();
-        let whole = |window: &Window| {
-            window.values.len() == rows * self.width && window.values.iter().chain(&window.labels).all(|it| it.is_finite())
-        };
-        let windows: Vec<Window> = self.windows.into_iter().filter(whole).collect();
-        let left_out = before - windows.len();
-        (WindowSet { channels, labels, rows, windows }, left_out)
+    fn close(&mut self) {
+        let Some(window) = self.open.take() else { return };
+        let rows = *self.rows.get_or_insert(window.values.len() / self.width.max(1));
+        let finite = window.values.iter().chain(&window.labels).all(|value| value.is_finite());
+        if !finite || window.values.len() != rows * self.width {
+            self.left_out += 1;
+            return;
+        }
+        let place = self.whole;
+        self.whole += 1;
+        if place < MOST_KEPT {
+            self.kept.push((place, window));
+            return;
+        }
+        let drawn = (self.random.next_u64() % self.whole as u64) as usize;
+        if let Some(kept) = self.kept.get_mut(drawn) {
+            *kept = (place, window);
+        }
+    }
+
+    fn finish(mut self, channels: Vec<String>, labels: Vec<String>) -> Cut {
+        self.close();
+        self.kept.sort_unstable_by_key(|(place, _)| *place);
+        let windows = self.kept.into_iter().map(|(_, window)| window).collect();
+        let set = WindowSet { channels, labels, rows: self.rows.unwrap_or(0), windows };
+        Cut { set, whole: self.whole, left_out: self.left_out }
     }
 }
 
@@ -191,6 +239,8 @@ struct Written<'r> {
 #[derive(Serialize)]
 struct Counts {
     windows: usize,
+    /// Of them a random part where there are very many.
+    kept: usize,
     groups: usize,
 }
 
@@ -204,7 +254,8 @@ fn table(report: &quality::Report) -> String {
     for gate in &report.gates {
         let bound = report_page::bound(gate);
         let met = if gate.met { "met   " } else { "MISSED" };
-        text += &format!("\n{met} {} {}: {:.3}, {bound}. When met: {}.", gate.kind, gate.figure, gate.found, gate.meaning);
+        text +=
+            &format!("\n{met} {} {}: {:.3}, {bound}. When met: {}.", gate.kind, gate.figure, gate.found, gate.meaning);
     }
     text
 }
@@ -212,3 +263,6 @@ fn table(report: &quality::Report) -> String {
 const KNOWN_LABELS: [&str; 4] = ["cooler", "valve", "pump", "accumulator"];
 const NEVER_CHANNELS: [&str; 6] = ["window", "time", "run", "cycle", "second", "unstable"];
 const USUAL_ROWS: usize = 60;
+/// Windows of a file.
+const MOST_KEPT: usize = 5000;
+const KEPT_SEED: u64 = 7;

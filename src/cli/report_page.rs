@@ -93,7 +93,8 @@ fn bands(curves: &Curves) -> Result<String, Box<dyn Error>> {
     let at = |side: usize, which: usize| {
         curves.bands[side].iter().enumerate().map(move |(row, band)| (row as f64, band[which])).collect::<Vec<_>>()
     };
-    let all: Vec<(f64, f64)> = [(0, 0), (0, 2), (1, 0), (1, 2)].iter().flat_map(|&(side, which)| at(side, which)).collect();
+    let all: Vec<(f64, f64)> =
+        [(0, 0), (0, 2), (1, 0), (1, 2)].iter().flat_map(|&(side, which)| at(side, which)).collect();
     draw(&all, &|y| short(*y), |chart| {
         for (side, colour) in COLOURS.into_iter().enumerate() {
             for (which, width) in [(0, 1), (1, 2), (2, 1)] {

@@ -66,9 +66,10 @@ fn weights(set: &WindowSet) -> Array1<f64> {
 /// 1, and per label one value for each level but its first: 1 on the level, 0 on its neighbours, straight between.
 fn hats(set: &WindowSet, levels: &[Vec<f64>]) -> Array2<f64> {
     let row = |window: &Window| {
-        let hats = levels.iter().zip(&window.labels).flat_map(|(levels, &value)| {
-            (1..levels.len()).map(move |place| hat(levels, place, value))
-        });
+        let hats = levels
+            .iter()
+            .zip(&window.labels)
+            .flat_map(|(levels, &value)| (1..levels.len()).map(move |place| hat(levels, place, value)));
         [1.0].into_iter().chain(hats).collect::<Vec<f64>>()
     };
     let rows: Vec<f64> = set.windows.iter().flat_map(row).collect();

@@ -28,7 +28,11 @@ impl RandomConvolutions {
             let draw = |random: &mut ChaCha8Rng| (0..channels).map(|_| scale * standard_normal(random)).collect();
             let weights: Vec<Vec<f64>> = (0..TAPS.min(rows)).map(|_| draw(&mut random)).collect();
             let widest = ((rows - 1) / (weights.len() - 1).max(1)).max(1);
-            Kernel { weights, dilation: DILATIONS[index % DILATIONS.len()].min(widest), bias: standard_normal(&mut random) }
+            Kernel {
+                weights,
+                dilation: DILATIONS[index % DILATIONS.len()].min(widest),
+                bias: standard_normal(&mut random),
+            }
         });
         Self { kernels: kernels.collect() }
     }

@@ -24,12 +24,34 @@ pub(super) fn judge(figures: &[Figure]) -> Vec<Gate> {
 fn gate(figure: &Figure) -> Option<Gate> {
     let found = figure.synthetic?;
     let (kind, low, high, meaning) = match figure.name.as_str() {
-        "c2st" => (QUALITY, None, Some(0.2), "a small network cannot tell synthetic windows from real ones much better than by guessing".to_owned()),
-        "fine" => (QUALITY, None, Some(0.12), "nor can it by the steps from one row to the next, where wrong noise shows".to_owned()),
-        "ks_ratio" => (QUALITY, None, Some(1.25), "each channel's values are spread nearly as held-out real ones are".to_owned()),
+        "c2st" => (
+            QUALITY,
+            None,
+            Some(0.2),
+            "a small network cannot tell synthetic windows from real ones much better than by guessing".to_owned(),
+        ),
+        "fine" => (
+            QUALITY,
+            None,
+            Some(0.12),
+            "nor can it by the steps from one row to the next, where wrong noise shows".to_owned(),
+        ),
+        "ks_ratio" => {
+            (QUALITY, None, Some(1.25), "each channel's values are spread nearly as held-out real ones are".to_owned())
+        }
         "psd" => (QUALITY, None, Some(0.2), "no frequency is much stronger or weaker than in real windows".to_owned()),
-        "high_frequency" => (QUALITY, Some(0.85), Some(1.15), "fast movements have the energy that real ones have: neither smoothed nor rough".to_owned()),
-        "flags" => (MEMORY, None, Some(1.5), "an attacker who holds the synthetic windows cannot tell which real windows the training saw".to_owned()),
+        "high_frequency" => (
+            QUALITY,
+            Some(0.85),
+            Some(1.15),
+            "fast movements have the energy that real ones have: neither smoothed nor rough".to_owned(),
+        ),
+        "flags" => (
+            MEMORY,
+            None,
+            Some(1.5),
+            "an attacker who holds the synthetic windows cannot tell which real windows the training saw".to_owned(),
+        ),
         "near_duplicates" => (MEMORY, None, Some(0.0), "no synthetic window is a copy of a training window".to_owned()),
         "closer" => {
             let beside = figure.additive.or(figure.gaussian)?;
@@ -38,8 +60,18 @@ fn gate(figure: &Figure) -> Option<Gate> {
         name => {
             let (measure, label) = name.split_once(':')?;
             match measure {
-                "trained_ratio" => (QUALITY, Some(least_trained(label)), None, format!("what learns {label} from synthetic windows knows it in real ones")),
-                "obeyed" => (QUALITY, Some(figure.real? - 0.05), None, format!("a window that is to show a condition of {label} shows it")),
+                "trained_ratio" => (
+                    QUALITY,
+                    Some(least_trained(label)),
+                    None,
+                    format!("what learns {label} from synthetic windows knows it in real ones"),
+                ),
+                "obeyed" => (
+                    QUALITY,
+                    Some(figure.real? - 0.05),
+                    None,
+                    format!("a window that is to show a condition of {label} shows it"),
+                ),
                 _ => return None,
             }
         }

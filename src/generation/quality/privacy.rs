@@ -22,9 +22,8 @@ pub(super) struct Privacy {
 impl Privacy {
     /// The first two are means over draws of ten windows a group, as many of one set as of the other.
     pub fn of(train: &WindowSet, holdout: &WindowSet, synthetic: &WindowSet) -> Self {
-        let roots = |one: &WindowSet, other: &WindowSet| {
-            squared_distances(&one.matrix(), &other.matrix()).mapv(f64::sqrt)
-        };
+        let roots =
+            |one: &WindowSet, other: &WindowSet| squared_distances(&one.matrix(), &other.matrix()).mapv(f64::sqrt);
         let (to_train, to_holdout) = (roots(synthetic, train), roots(synthetic, holdout));
         let mut random = ChaCha8Rng::seed_from_u64(SEED);
         let (mut closer, mut flags) = (0.0, 0.0);
@@ -59,7 +58,8 @@ fn closer_share(to_train: &Array2<f64>, to_holdout: &Array2<f64>, [seen, unseen]
 }
 
 fn flag_ratio(to_train: &Array2<f64>, to_holdout: &Array2<f64>, [seen, unseen]: [&[usize]; 2]) -> f64 {
-    let nearest = |distances: &Array2<f64>, place: usize| distances.column(place).iter().copied().fold(f64::MAX, f64::min);
+    let nearest =
+        |distances: &Array2<f64>, place: usize| distances.column(place).iter().copied().fold(f64::MAX, f64::min);
     let mut outside: Vec<f64> = unseen.iter().map(|&place| nearest(to_holdout, place)).collect();
     outside.sort_unstable_by(f64::total_cmp);
     let threshold = quantile(&outside, FLAGGED);
@@ -84,13 +84,13 @@ fn nearest(distances: &Array2<f64>) -> (f64, Vec<f64>) {
 
 /// Half of how near the nearest hundredth of real windows are to their nearest neighbours.
 fn yardstick(within: &Array2<f64>) -> f64 {
-    let mut nearest: Vec<f64> = within
-        .indexed_iter()
-        .filter(|((i, j), _)| i != j)
-        .fold(vec![f64::MAX; within.nrows()], |mut least, ((i, _), distance)| {
+    let mut nearest: Vec<f64> = within.indexed_iter().filter(|((i, j), _)| i != j).fold(
+        vec![f64::MAX; within.nrows()],
+        |mut least, ((i, _), distance)| {
             least[i] = least[i].min(*distance);
             least
-        });
+        },
+    );
     nearest.sort_unstable_by(f64::total_cmp);
     0.5 * quantile(&nearest, 0.01)
 }

@@ -52,9 +52,8 @@ impl TwoSample {
                 }
             }
         }
-        let beyond = |right: [f64; 2]| {
-            ((right[0] / real.nrows() as f64 + right[1] / other.nrows() as f64) / 2.0 - 0.5).abs()
-        };
+        let beyond =
+            |right: [f64; 2]| ((right[0] / real.nrows() as f64 + right[1] / other.nrows() as f64) / 2.0 - 0.5).abs();
         Self { logistic: beyond(right[0]), perceptron: beyond(right[1]) }
     }
 }

@@ -1,4 +1,4 @@
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ndarray::Array2;
 use rand::Rng;
@@ -34,8 +34,18 @@ pub enum WindowsError {
     OtherLength { who: &'static str, found: usize, expected: usize },
     #[error("{who} has {groups} groups; windows of {} at least are needed to split them; see --group", FEWEST_GROUPS)]
     TooFewGroups { who: &'static str, groups: usize },
+    #[error("{who} has the labels {found:?} where the real windows have {expected:?}; see --labels")]
+    OtherLabels { who: &'static str, found: Vec<String>, expected: Vec<String> },
+    #[error("{who} has windows of {rows} rows; {FEWEST_ROWS} at least are needed; see --rows")]
+    TooShort { who: &'static str, rows: usize },
+    #[error("a window of {rows} rows of {channels} channels has more than {WIDEST} values; say fewer --rows")]
+    TooWide { rows: usize, channels: usize },
     #[error("no channel of the real windows varies, so there is nothing to compare")]
     Constant,
+    #[error(
+        "{shared} of the {of} windows of --holdout are windows of --real too; what the training saw says nothing of what it did not: keep whole runs apart"
+    )]
+    NotHeldOut { shared: usize, of: usize },
 }
 
 impl WindowSet {
@@ -59,12 +69,35 @@ impl WindowSet {
         if self.rows != like.rows {
             return Err(WindowsError::OtherLength { who, found: self.rows, expected: like.rows });
         }
+        if self.rows < FEWEST_ROWS {
+            return Err(WindowsError::TooShort { who, rows: self.rows });
+        }
+        if self.width() > WIDEST {
+            return Err(WindowsError::TooWide { rows: self.rows, channels: self.channels.len() });
+        }
         if self.windows.len() < FEWEST {
             return Err(WindowsError::TooFew { who, found: self.windows.len(), rows: self.rows });
         }
         match self.groups() {
             groups if groups < FEWEST_GROUPS => Err(WindowsError::TooFewGroups { who, groups }),
             _ => Ok(()),
+        }
+    }
+
+    /// Refuses windows that can be no yardstick for what was learnt from `train`.
+    pub(super) fn check_held_out(&self, train: &Self) -> Result<(), WindowsError> {
+        self.check("--holdout", train)?;
+        if self.labels != train.labels {
+            let (found, expected) = (self.labels.clone(), train.labels.clone());
+            return Err(WindowsError::OtherLabels { who: "--holdout", found, expected });
+        }
+        let bits = |window: &Window| window.values.iter().map(|value| value.to_bits()).collect::<Vec<u64>>();
+        let seen: HashSet<Vec<u64>> = train.windows.iter().map(bits).collect();
+        let shared = self.windows.iter().filter(|window| seen.contains(&bits(window))).count();
+        // A machine at rest may well say the same twice.
+        match 2 * shared > self.windows.len() {
+            true => Err(WindowsError::NotHeldOut { shared, of: self.windows.len() }),
+            false => Ok(()),
         }
     }
 
@@ -186,4 +219,7 @@ fn evenly(places: &[usize], most: usize) -> Vec<usize> {
 }
 
 const FEWEST: usize = 20;
+const FEWEST_ROWS: usize = 4;
+/// Values of a window; a covariance has their square.
+const WIDEST: usize = 4096;
 const FEWEST_GROUPS: usize = 5;
