@@ -23,6 +23,7 @@ mod message;
 pub mod noise;
 pub(crate) mod normal;
 mod prediction;
+pub mod quality;
 pub mod sampler;
 pub mod schedule;
 mod series;
