@@ -15,6 +15,8 @@ mod marginal;
 mod mmd;
 mod pictures;
 mod privacy;
+#[cfg(test)]
+mod reference_tests;
 mod report;
 mod spectrum;
 mod two_sample;
