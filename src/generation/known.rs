@@ -104,3 +104,63 @@ impl Known {
 
 /// A hole is filled in; a second recording behind the first one is none.
 const MOST_MISSING: u64 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::acquisition::Name;
+    use crate::generation::LayoutChannel;
+
+    fn layout() -> Layout {
+        let channel = |name: &str| LayoutChannel {
+            name: Name::parse(name).expect("a name"),
+            unit: String::new(),
+            resolution: 0.1,
+            low: None,
+            high: None,
+        };
+        let channels = vec![channel("a"), channel("b")];
+        Layout { channels, labels: Vec::new(), cadence: Duration::from_secs(1), window: 3, seen: Vec::new() }
+    }
+
+    fn at(second: i64) -> Option<Timestamp> {
+        Timestamp::from_second(second).ok()
+    }
+
+    #[test]
+    fn rows_that_times_leave_out_and_what_a_window_lacks_are_unknown() {
+        let mut known = Known::new(&layout());
+        for second in [10, 11, 13] {
+            known.push((at(second), &[second as f64, 0.5]), None, &layout()).unwrap();
+        }
+        let windows = known.windows();
+        assert_eq!((windows.len(), known.cells(), known.start), (2, 6, at(10)));
+        assert_eq!(windows[0][..4], [10.0, 0.5, 11.0, 0.5]);
+        assert!(windows[0][4..].iter().all(|value| value.is_nan()));
+        assert_eq!(windows[1][..2], [13.0, 0.5]);
+        assert!(windows[1][2..].iter().all(|value| value.is_nan()) && windows[1].len() == 6);
+    }
+
+    #[test]
+    fn a_row_without_a_place_of_its_own_is_refused() {
+        let mut known = Known::new(&layout());
+        known.push((at(10), &[1.0, 2.0]), None, &layout()).unwrap();
+        let mut refused = |time| known.push((time, &[1.0, 2.0]), None, &layout()).unwrap_err();
+        assert_eq!(refused(at(10)), KnownError::Back);
+        assert_eq!(refused(None), KnownError::NoTime);
+        assert!(matches!(refused(at(5_000_000)), KnownError::Gap { rows: 4_999_989, .. }));
+    }
+
+    #[test]
+    fn a_window_without_a_condition_has_that_of_the_one_before() {
+        let mut known = Known::new(&layout());
+        for (second, level) in [(0, None), (3, Some(2.0)), (9, None)] {
+            let condition = level.map(|level| Condition { levels: vec![level] });
+            known.push((at(second), &[1.0, 2.0]), condition, &layout()).unwrap();
+        }
+        let levels: Vec<f64> = known.conditions().unwrap().iter().map(|condition| condition.levels[0]).collect();
+        assert_eq!(levels, [2.0, 2.0, 2.0, 2.0]);
+    }
+}
