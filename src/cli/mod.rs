@@ -40,6 +40,8 @@ mod progress;
 mod publisher;
 mod recordings;
 mod replay;
+mod report;
+mod report_page;
 mod run;
 mod score;
 mod score_plot;
@@ -81,6 +83,8 @@ enum Verb {
     Inject(inject::Inject),
     /// Plays a recording onto a broker
     Replay(replay::Replay),
+    /// Says whether synthetic data are any good, and whether they are copies
+    Report(report::Report),
     /// Looks at model packages
     Model(model::ModelCommand),
     /// Lists a gateway's alarms, what is open and most urgent first
@@ -129,6 +133,7 @@ impl Command {
             Verb::Generate(generate) => generate.run(),
             Verb::Inject(inject) => inject.run(),
             Verb::Replay(replay) => replay.run(),
+            Verb::Report(report) => report.run(),
             Verb::Model(model) => model.run(),
             Verb::Alarms(alarms) => alarms.run(),
             Verb::Ack(ack) => ack.run(),

@@ -1,4 +1,4 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::io::{self, IsTerminal};
 use std::os::unix::fs::PermissionsExt;
@@ -14,9 +14,11 @@ use tracing_subscriber::filter::LevelFilter;
 use crate::acquisition::Name;
 use crate::advisory::{Library, PlaybookError, PlaybookFile};
 use crate::config::{CalibrateKey, Config, Kind, Place, TlsKeys, shipped_kind, shipped_kinds};
-use crate::gateway::{Access, Stock, StockedKind};
+use crate::gateway::{Access, Stock, StockedKind, StockedTwin};
+use crate::generation::noise::stream;
+use crate::generation::{CounterpartError, Generator, LearnedGenerator, Request};
 use crate::machine::CalibrationLength;
-use crate::models::{Folder, Model, shipped, shipped_names};
+use crate::models::{Folder, GeneratorModel, Model, PackageFiles, shipped, shipped_names};
 use crate::notation::{TomlError, nearest, show_duration};
 use crate::transport::{Credentials, Tls, TlsFiles};
 
@@ -74,20 +76,28 @@ impl Shelves {
         Library::from_files(files).map(Arc::new).map_err(|errors| Failure::config(all(errors)))
     }
 
+    /// A package that generates a window a call, verified.
+    pub fn generator(&self, name: &Name) -> Result<GeneratorModel, Failure> {
+        let files = self.package(name)?;
+        GeneratorModel::load(&*files, self.allow_unsigned, 1).map_err(Failure::config)
+    }
+
     fn model(&self, name: &Name) -> Result<Arc<Model>, Failure> {
+        let files = self.package(name)?;
+        Model::load(&*files, self.allow_unsigned).map(Arc::new).map_err(Failure::config)
+    }
+
+    fn package(&self, name: &Name) -> Result<Box<dyn PackageFiles>, Failure> {
         let folder = self.models.join(name.as_str());
-        let model = match (folder.is_dir(), shipped(name.as_str())) {
-            (true, _) => Model::load(&Folder(folder), self.allow_unsigned),
-            (false, Some(package)) => Model::load(&package, self.allow_unsigned),
-            (false, None) => {
-                return Err(Failure::config(format_args!(
-                    "there is no model package {name} in {}, and the binary brings only {:?} along",
-                    self.models.display(),
-                    shipped_names().collect::<Vec<_>>()
-                )));
-            }
-        };
-        model.map(Arc::new).map_err(Failure::config)
+        match (folder.is_dir(), shipped(name.as_str())) {
+            (true, _) => Ok(Box::new(Folder(folder))),
+            (false, Some(package)) => Ok(Box::new(package)),
+            (false, None) => Err(Failure::config(format_args!(
+                "there is no model package {name} in {}, and the binary brings only {:?} along",
+                self.models.display(),
+                shipped_names().collect::<Vec<_>>()
+            ))),
+        }
     }
 }
 
@@ -113,7 +123,33 @@ pub(super) fn stock(config: &Config) -> Result<Stock, Failure> {
         }
         kinds.insert(name.clone(), kind);
     }
-    Ok(Stock { kinds, library })
+    let twins = twins(config, &shelves)?;
+    Ok(Stock { kinds, library, twins })
+}
+
+/// The trained generators of twins, each with the condition that it is to show.
+fn twins(config: &Config, shelves: &Shelves) -> Result<HashMap<Name, StockedTwin>, Failure> {
+    let mut twins = HashMap::new();
+    for (index, keys) in config.twins.iter().enumerate() {
+        let Some(name) = &keys.model else { continue };
+        let wrong = |key: &str, what: &str| Failure::from(config.wrong(("twin", index), key, what));
+        let model = shelves.generator(name).map_err(|failure| wrong("model", &failure.to_string()))?;
+        if !model.encodes() {
+            return Err(wrong("model", &CounterpartError::NoEncoder.to_string()));
+        }
+        let generator = LearnedGenerator::new(model, keys.seed, false);
+        let layout = generator.layout();
+        let request = match &keys.label {
+            Some(label) => Request::parse(label, layout).map_err(|error| wrong("label", &error.to_string()))?,
+            None => Request::healthy(layout),
+        };
+        if request.is_open() {
+            return Err(wrong("label", "a twin shows one condition; `any` has no place in it"));
+        }
+        let condition = request.draw(layout, &mut stream(0, 0));
+        twins.insert(keys.machine.clone(), StockedTwin { generator, condition });
+    }
+    Ok(twins)
 }
 
 /// Reads and parses a configuration file.

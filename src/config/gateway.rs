@@ -378,7 +378,12 @@ pub fn parse_prefix(text: &str) -> Result<String, String> {
 }
 
 fn check_twins(twins: &[TwinKeys], gateway: &Name, source: &Source) -> Result<(), TomlError> {
-    for (index, TwinKeys { machine, .. }) in twins.iter().enumerate() {
+    for (index, TwinKeys { machine, model, label, .. }) in twins.iter().enumerate() {
+        if label.is_some() && model.is_none() {
+            let what = "what is fitted to a machine's own rows knows one condition only; expected a `model` too, e.g. \
+                        \"hydraulic-latent\"";
+            return Err(source.wrong(Key { table: ("twin", index), name: "label" }, what));
+        }
         let what = match twins[..index].iter().any(|before| before.machine == *machine) {
             true => format!("{machine} has a twin already"),
             false if machine == gateway => format!("{machine} is the gateway itself; expected one of its machines"),
@@ -594,6 +599,11 @@ mod tests {
             ),
             ("[[input]]", "[[twin]]\nmachine = \"p\"\n[[twin]]\nmachine = \"p\"\n[[input]]", "p has a twin already"),
             ("[[input]]", "[[twin]]\nmachin = \"p\"\n[[input]]", "did you mean `machine`?"),
+            (
+                "[[input]]",
+                "[[twin]]\nmachine = \"p\"\nlabel = \"pump=2\"\n[[input]]",
+                "line 6, column 1: label: what is fitted to a machine's own rows",
+            ),
             ("[[input]]", "[alarm]\nprofile = \"loud\"\n[[input]]", "unknown variant `loud`"),
             ("[[input]]", "[machine_defaults]\ncycle = \"120s\"\n[[input]]", "line 5, column 1: cycle: lasts 2m, and"),
             ("[[input]]", "[machine_defaults]\ncycle = \"2s\"\n[[input]]", "expected 8s to 25m"),

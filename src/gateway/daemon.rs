@@ -12,7 +12,7 @@ use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::pipeline::{Parts, Pipeline, Reload, Voice, with_alarms};
 use super::service::{Heartbeat, feed_watchdog, tell_ready, tell_stopping};
-use super::twins::{Studio, Twins};
+use super::twins::{Studio, Twins, Wanted};
 use crate::acquisition::Name;
 use crate::alarm::Standing;
 use crate::checkpoint::{Calibrations, Filters, Generators, Memories};
@@ -59,7 +59,8 @@ pub enum DaemonError {
 
 impl Daemon {
     /// Starts a gateway on the current tokio runtime. A broker that is not there is no reason not to start.
-    pub fn start(config: Config, workshop: Workshop, access: Access) -> Result<Self, DaemonError> {
+    pub fn start(config: Config, mut workshop: Workshop, access: Access) -> Result<Self, DaemonError> {
+        let twins = Wanted { keys: config.twins.clone(), trained: workshop.take_twins() };
         let (outbox, recovery) = Outbox::open(&config.state_dir.join("outbox"), Limits::default())?;
         for put_aside in &recovery.quarantined {
             warn!(
@@ -107,7 +108,7 @@ impl Daemon {
             topics: voice.topics.clone(),
             generators: Generators::in_state_dir(&config.state_dir),
         };
-        let twins = Twins::start(studio, config.twins.clone())?;
+        let twins = Twins::start(studio, twins)?;
         let pipeline = Pipeline::new(Parts {
             plant,
             outbox,
@@ -135,7 +136,7 @@ impl Daemon {
 
     /// Goes over to another configuration, as a difference: whatever it does not touch keeps its state, and the connection
     /// stays unless the broker or the way to it has changed.
-    pub async fn reload(&mut self, config: Config, workshop: Workshop, access: Access) -> Result<(), ReloadError> {
+    pub async fn reload(&mut self, config: Config, mut workshop: Workshop, access: Access) -> Result<(), ReloadError> {
         let before = &self.config;
         let fixed = [
             ("gateway", before.gateway == config.gateway),
@@ -151,6 +152,7 @@ impl Daemon {
         let unwanted = unwanted_filters(&config, &options);
         let same_link = before.mqtt == config.mqtt && self.access.credentials == access.credentials;
         let (done, finished) = oneshot::channel();
+        let twins = Wanted { keys: config.twins.clone(), trained: workshop.take_twins() };
         let reload = Reload {
             inputs: config.inputs.clone(),
             bounds: bounds(&config),
@@ -158,7 +160,7 @@ impl Daemon {
             workshop,
             config_sha256: config.sha256.clone(),
             score_every: config.score_every,
-            twins: config.twins.clone(),
+            twins,
             filters: options.subscriptions.clone(),
             link: (!same_link).then_some(LinkOptions { unwanted, ..options }),
             runtime: tokio::runtime::Handle::current(),

@@ -10,10 +10,11 @@ mod own_alarm;
 mod pipeline;
 mod refusals;
 mod service;
+mod twin;
 mod twins;
 mod workshop;
 
 pub use broker::{Access, broker_options};
 pub use daemon::{Daemon, DaemonError, ReloadError};
 pub use service::{tell_ready, tell_reloading};
-pub use workshop::{Stock, StockedKind, Workshop};
+pub use workshop::{Stock, StockedKind, StockedTwin, Workshop};

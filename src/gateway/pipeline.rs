@@ -19,13 +19,12 @@ use super::feedback::FeedbackDesk;
 use super::own_alarm::OwnAlarm;
 use super::refusals::RefusalLog;
 use super::service::Heartbeat;
-use super::twins::Twins;
+use super::twins::{Twins, Wanted};
 use crate::acquisition::{Name, Rejection};
 use crate::alarm::Performance;
 use crate::checkpoint::{Calibrations, Memories};
 use crate::clock::Now;
 use crate::command::Ledger;
-use crate::config::TwinKeys;
 use crate::detection::DriftReport;
 use crate::generation::fitted::Lesson;
 use crate::machine::{Announcement, Fitted, ModelIdentity, Trouble};
@@ -112,7 +111,7 @@ pub(super) struct Reload {
     pub workshop: Workshop,
     pub config_sha256: String,
     pub score_every: Duration,
-    pub twins: Vec<TwinKeys>,
+    pub twins: Wanted,
     pub filters: Vec<(String, Qos)>,
     /// The broker, or the way to it, is another one.
     pub link: Option<LinkOptions>,

@@ -1,25 +1,33 @@
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, TryLockError};
 use std::thread;
-use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use tokio::sync::mpsc;
 use tracing::{error, info, warn};
 
+use super::twin::{Seen, Twin};
+use super::workshop::StockedTwin;
 use crate::acquisition::Name;
 use crate::checkpoint::{FoundGenerator, Generators};
 use crate::config::TwinKeys;
-use crate::detection::PhaseTracker;
-use crate::generation::fitted::{FittedGenerator, FittedSeries, Lesson};
+use crate::generation::fitted::{FittedGenerator, Lesson};
 use crate::outbox::Publication;
-use crate::publication::{Topics, TwinGenerator, TwinPayload, TwinRow};
+use crate::publication::{Topics, TwinPayload};
 
 /// The thread that fits generators and makes twins. The scoring thread hands it work and never waits for it: where there is too
 /// much, or it stands still, the oldest rows are forgotten.
 pub(super) struct Twins {
     queue: Arc<Queue>,
-    wanted: Vec<Name>,
+    /// The machines that are to have one, and how many rows each has shown.
+    machines: Vec<(Name, u64)>,
+}
+
+/// Which twins are to be made.
+pub(super) struct Wanted {
+    pub keys: Vec<TwinKeys>,
+    /// The generators of those that are not made by what is fitted to their machines.
+    pub trained: HashMap<Name, StockedTwin>,
 }
 
 /// What somebody who speaks for a gateway needs.
@@ -37,42 +45,26 @@ struct Queue {
 #[derive(Default)]
 struct Work {
     lessons: VecDeque<(Name, Box<Lesson>)>,
-    rows: VecDeque<Row>,
-    renewed: Option<Vec<TwinKeys>>,
+    rows: VecDeque<Seen>,
+    renewed: Option<Wanted>,
     ended: bool,
-}
-
-struct Row {
-    machine: Name,
-    time: Timestamp,
-    names: Vec<Name>,
-    values: Vec<f64>,
-}
-
-/// Synthetic telemetry beside one machine.
-struct Twin {
-    series: FittedSeries,
-    tracker: Option<PhaseTracker>,
-    phase: usize,
-    generator: TwinGenerator,
-    published: Option<Timestamp>,
 }
 
 /// The thread's own side.
 struct Maker {
     studio: Studio,
-    keys: Vec<TwinKeys>,
+    wanted: Wanted,
     twins: HashMap<Name, Twin>,
     publications: mpsc::Sender<Publication>,
 }
 
 impl Twins {
     /// Starts the thread; what its twins say comes out of the receiver.
-    pub fn start(studio: Studio, keys: Vec<TwinKeys>) -> std::io::Result<(Self, mpsc::Receiver<Publication>)> {
+    pub fn start(studio: Studio, wanted: Wanted) -> std::io::Result<(Self, mpsc::Receiver<Publication>)> {
         let (publications, said) = mpsc::channel(MOST_UNSAID);
         let queue = Arc::new(Queue { work: Mutex::default(), there_is_some: Condvar::new() });
-        let twins = Self { queue: queue.clone(), wanted: keys.iter().map(|keys| keys.machine.clone()).collect() };
-        let maker = Maker { studio, keys, twins: HashMap::new(), publications };
+        let twins = Self { queue: queue.clone(), machines: wanted.machines() };
+        let maker = Maker { studio, wanted, twins: HashMap::new(), publications };
         thread::Builder::new().name("twins".to_owned()).spawn(move || maker.work(&queue))?;
         Ok((twins, said))
     }
@@ -90,11 +82,11 @@ impl Twins {
     }
 
     /// A machine's newest row, if a twin of it is wanted.
-    pub fn show(&self, machine: &Name, time: Timestamp, (names, values): (&[Name], &[f64])) {
-        if !self.wanted.contains(machine) {
-            return;
-        }
-        let row = Row { machine: machine.clone(), time, names: names.to_vec(), values: values.to_vec() };
+    pub fn show(&mut self, machine: &Name, time: Timestamp, (names, values): (&[Name], &[f64])) {
+        let Some((_, number)) = self.machines.iter_mut().find(|(wanted, _)| wanted == machine) else { return };
+        *number += 1;
+        let (names, values) = (names.to_vec(), values.to_vec());
+        let row = Seen { machine: machine.clone(), number: *number, time, names, values };
         self.queue.offer(|work| {
             if work.rows.len() == MOST_ROWS {
                 work.rows.pop_front();
@@ -104,11 +96,17 @@ impl Twins {
     }
 
     /// Goes over to other twins.
-    pub fn renew(&mut self, keys: Vec<TwinKeys>) {
-        self.wanted = keys.iter().map(|keys| keys.machine.clone()).collect();
+    pub fn renew(&mut self, wanted: Wanted) {
+        self.machines = wanted.machines();
         let mut work = self.queue.work.lock().unwrap_or_else(PoisonError::into_inner);
-        work.renewed = Some(keys);
+        work.renewed = Some(wanted);
         self.queue.there_is_some.notify_one();
+    }
+}
+
+impl Wanted {
+    fn machines(&self) -> Vec<(Name, u64)> {
+        self.keys.iter().map(|keys| (keys.machine.clone(), 0)).collect()
     }
 }
 
@@ -151,20 +149,16 @@ impl Maker {
         if let Err(error) = rustix::process::nice(LOWEST_PRIORITY) {
             warn!(%error, "twins are made at the priority of everything else");
         }
-        for keys in self.keys.clone() {
-            self.prepare(&keys);
-        }
+        self.prepare();
         loop {
             let Work { lessons, rows, renewed, ended } = queue.take();
             if ended {
                 return;
             }
-            if let Some(keys) = renewed {
-                self.keys = keys;
+            if let Some(wanted) = renewed {
+                self.wanted = wanted;
                 self.twins.clear();
-                for keys in self.keys.clone() {
-                    self.prepare(&keys);
-                }
+                self.prepare();
             }
             for row in rows {
                 self.follow(&row);
@@ -175,16 +169,16 @@ impl Maker {
         }
     }
 
-    /// Makes the twin of a machine whose generator is kept.
-    fn prepare(&mut self, keys: &TwinKeys) {
-        let machine = &keys.machine;
-        match self.studio.generators.load(machine) {
-            FoundGenerator::Fitted { generator, sha256 } => {
-                self.twins.insert(machine.clone(), Twin::new(&generator, sha256, keys));
-            }
-            FoundGenerator::Nothing => info!(%machine, "has a twin once it has learned what is normal"),
-            FoundGenerator::Quarantined { why } => {
-                warn!(%machine, why, "its generator's file was put aside; it has a twin once it was calibrated again");
+    /// Makes the twins of machines whose generators are kept.
+    fn prepare(&mut self) {
+        for keys in self.wanted.keys.clone() {
+            let machine = &keys.machine;
+            match self.studio.generators.load(machine) {
+                FoundGenerator::Fitted { generator, sha256 } => self.make(&keys, &generator, sha256),
+                FoundGenerator::Nothing => info!(%machine, "has a twin once it has learned what is normal"),
+                FoundGenerator::Quarantined { why } => {
+                    warn!(%machine, why, "its generator's file was put aside; it has a twin once it was calibrated again");
+                }
             }
         }
     }
@@ -196,85 +190,53 @@ impl Maker {
         };
         match self.studio.generators.save(machine, &generator) {
             Ok(sha256) => {
-                if let Some(keys) = self.keys.iter().find(|keys| keys.machine == *machine) {
-                    self.twins.insert(machine.clone(), Twin::new(&generator, sha256, keys));
+                if let Some(keys) = self.wanted.keys.iter().find(|keys| keys.machine == *machine).cloned() {
+                    self.make(&keys, &generator, sha256);
                 }
             }
             Err(error) => error!(%machine, %error, "its generator is not kept"),
         }
     }
 
-    /// Goes one row on with the machine.
-    fn follow(&mut self, row: &Row) {
-        let Self { studio, keys, twins, publications } = self;
-        let every = keys.iter().find(|keys| keys.machine == row.machine).and_then(|keys| keys.every);
-        let Some(twin) = twins.get_mut(&row.machine) else { return };
-        let values = twin.follow(row);
-        if !twin.is_due(row.time, every) {
-            return;
-        }
-        let own: Vec<&Name> = twin.series.fitted().channel_names().collect();
-        let measured = |name: &Name| {
-            let place = row.names.iter().position(|it| it == name);
-            place.is_some_and(|place| row.values.get(place).is_some_and(|value| !value.is_nan()))
-        };
-        let told = TwinRow {
-            time: row.time,
-            values: own.iter().map(|name| name.as_str()).zip(values).collect(),
-            imputed: own.iter().filter(|name| !measured(name)).map(|name| name.as_str()).collect(),
-            label: BTreeMap::new(),
-        };
-        let payload = TwinPayload::new(&studio.gateway, &row.machine, told, &twin.generator).to_json();
-        let publication = Publication { topic: studio.topics.twin(&row.machine), payload, retain: false };
-        // One that finds no room is not missed: the next one is newer.
-        let _ = publications.try_send(publication);
-    }
-}
-
-impl Twin {
-    fn new(generator: &FittedGenerator, sha256: String, keys: &TwinKeys) -> Self {
-        Self {
-            series: generator.series(keys.seed),
-            tracker: generator.phases().cloned().map(PhaseTracker::new),
-            phase: 0,
-            generator: TwinGenerator {
-                name: "fitted".to_owned(),
-                version: env!("CARGO_PKG_VERSION").to_owned(),
-                sha256,
-                seed: keys.seed,
+    /// Makes the twin of a machine that was calibrated, in place of an earlier one.
+    fn make(&mut self, keys: &TwinKeys, generator: &FittedGenerator, sha256: String) {
+        let machine = &keys.machine;
+        let before = self.twins.remove(machine).and_then(Twin::into_trained);
+        let twin = match before.or_else(|| self.wanted.trained.remove(machine)) {
+            None => Twin::fitted(generator, sha256, keys),
+            Some(stocked) => match Twin::trained(stocked, generator, keys) {
+                Ok(twin) => twin,
+                Err(failed) => {
+                    let (stocked, error) = *failed;
+                    warn!(%machine, %error, "has no twin");
+                    self.wanted.trained.insert(machine.clone(), stocked);
+                    return;
+                }
             },
-            published: None,
-        }
-    }
-
-    /// The twin's row beside the machine's, in the phase that the machine is in.
-    fn follow(&mut self, row: &Row) -> Vec<f64> {
-        let fitted = self.series.fitted();
-        if let Some(tracker) = &mut self.tracker {
-            let own: Vec<f64> = fitted
-                .channel_names()
-                .map(|name| {
-                    let place = row.names.iter().position(|it| it == name);
-                    place.and_then(|place| row.values.get(place)).copied().unwrap_or(f64::NAN)
-                })
-                .collect();
-            let period = fitted.layout().window;
-            let next = (self.phase + 1) % period;
-            self.phase = tracker.observe(&fitted.standardised(&own)).unwrap_or(next);
-        }
-        self.series.row(self.phase)
-    }
-
-    fn is_due(&mut self, time: Timestamp, every: Option<Duration>) -> bool {
-        let every = every.map(|every| SignedDuration::try_from(every).unwrap_or(SignedDuration::MAX));
-        let due = match (every, self.published) {
-            (Some(every), Some(last)) => time < last || time.duration_since(last) >= every,
-            _ => true,
         };
-        if due {
-            self.published = Some(time);
+        info!(%machine, generator = twin.generator.name, "has a twin");
+        self.twins.insert(machine.clone(), twin);
+    }
+
+    /// Goes one row on with the machine.
+    fn follow(&mut self, seen: &Seen) {
+        let Self { studio, twins, publications, .. } = self;
+        let Some(twin) = twins.get_mut(&seen.machine) else { return };
+        let generator = twin.generator.clone();
+        match twin.follow(seen) {
+            Ok(rows) => {
+                for row in rows {
+                    let payload = TwinPayload::new(&studio.gateway, &seen.machine, row, &generator).to_json();
+                    let publication = Publication { topic: studio.topics.twin(&seen.machine), payload, retain: false };
+                    // One that finds no room is not missed: the next one is newer.
+                    let _ = publications.try_send(publication);
+                }
+            }
+            Err(error) => {
+                error!(machine = %seen.machine, %error, "has no twin any more");
+                twins.remove(&seen.machine);
+            }
         }
-        due
     }
 }
 
@@ -292,7 +254,7 @@ mod tests {
     fn a_thread_that_stands_still_costs_the_oldest_rows_and_no_waiting() {
         let queue = Arc::new(Queue { work: Mutex::default(), there_is_some: Condvar::new() });
         let machine = Name::parse("m").unwrap();
-        let twins = Twins { queue: queue.clone(), wanted: vec![machine.clone()] };
+        let mut twins = Twins { queue: queue.clone(), machines: vec![(machine.clone(), 0)] };
         let at = |second: i64| Timestamp::from_second(second).unwrap();
         let rows = MOST_ROWS as i64 + 10;
         for second in 0..rows {

@@ -10,6 +10,7 @@ use crate::assessment::SymptomTable;
 use crate::checkpoint::{Calibrations, Found};
 use crate::config::{Config, Kind};
 use crate::detection::ChannelProfile;
+use crate::generation::{Condition, LearnedGenerator};
 use crate::machine::{Machine, Memory, Profile, Told};
 use crate::manipulation::{Alignment, Channels};
 use crate::models::Model;
@@ -19,6 +20,14 @@ use crate::plant::MachineMaker;
 pub struct Stock {
     pub kinds: BTreeMap<Name, StockedKind>,
     pub library: Arc<Library>,
+    /// For twins that are not to be made by what is fitted to their machines.
+    pub twins: HashMap<Name, StockedTwin>,
+}
+
+/// A trained generator for a machine's twin, and the condition that it is to show.
+pub struct StockedTwin {
+    pub generator: LearnedGenerator,
+    pub condition: Condition,
 }
 
 /// A kind with its model and the faults that it can have.
@@ -61,6 +70,11 @@ impl Workshop {
     /// What machines remembered before a restart.
     pub fn with_memories(self, memories: HashMap<Name, Memory>) -> Self {
         Self { memories, ..self }
+    }
+
+    /// The trained generators of twins, by machine; they are handed out once.
+    pub fn take_twins(&mut self) -> HashMap<Name, StockedTwin> {
+        std::mem::take(&mut self.stock.twins)
     }
 
     pub fn profile(&self, name: &Name) -> Profile {

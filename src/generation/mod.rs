@@ -6,6 +6,7 @@
 mod between;
 mod condition;
 pub mod constraints;
+mod counterpart;
 pub mod descent;
 mod filling;
 pub mod fitted;
@@ -22,6 +23,7 @@ mod message;
 pub mod noise;
 pub(crate) mod normal;
 mod prediction;
+pub mod quality;
 pub mod sampler;
 pub mod schedule;
 mod series;
@@ -29,6 +31,7 @@ mod template;
 
 pub use between::Between;
 pub use condition::{Choice, Condition, ConditionError, Request};
+pub use counterpart::{Counterpart, CounterpartError};
 pub use filling::Filling;
 pub use generator::{GenerationError, Generator};
 pub use known::{Known, KnownError};

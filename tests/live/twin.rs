@@ -4,10 +4,24 @@ use std::process::Command;
 use std::time::Duration;
 
 use serde_json::json;
+use sha2::{Digest, Sha256};
+use wheeltapper::generation::Rig;
 
 use crate::support::gateway::Setup;
 use crate::support::mosquitto::{Mosquitto, Subscriber, wait_for};
 use crate::support::wobble::lines;
+
+/// The rig's next rows as JSON objects, one a line.
+fn rig_lines(rig: &mut Rig, rows: usize) -> String {
+    let names: Vec<String> = rig.channels().map(|name| name.to_string()).collect();
+    let mut row = Vec::new();
+    let lines = (0..rows).map(|_| {
+        rig.next_row(None, &mut row);
+        let members = names.iter().cloned().zip(row.iter().map(|value| json!(value)));
+        serde_json::Value::Object(members.collect()).to_string() + "\n"
+    });
+    lines.collect()
+}
 
 fn scores(subscriber: &Subscriber) -> Vec<(String, String)> {
     subscriber.on("/m/score").map(|score| (score["score"].to_string(), score["contributions"].to_string())).collect()
@@ -69,6 +83,63 @@ fn a_twin_fills_in_what_its_machine_left_out_and_says_so() {
     assert_eq!(twin["imputed"], json!(["b"]));
     assert!(twin["values"]["b"].is_number());
     assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_twin_of_a_rig_shows_it_with_a_leaking_pump_and_says_so() {
+    let broker = Mosquitto::start();
+    let keys = "kind = \"hydraulic-rig\"\ncalibrate = 600\ncadence = \"1s\"\n";
+    let twin = "[[twin]]\nmachine = \"m\"\nmodel = \"hydraulic-latent\"\nlabel = \"pump=2\"\nseed = 3\n";
+    let setup = Setup::new(broker.port, &format!("[machine_defaults]\n{keys}[score]\nevery = \"0s\"\n{twin}"));
+    let (mut subscriber, gateway) = broker.with_gateway(&setup);
+    let mut rig = Rig::new(1).unwrap();
+    broker.publish_lines("plant/m/telemetry", &rig_lines(&mut rig, 610));
+    wait_for("the generator", Duration::from_secs(20), || setup.folder.path().join("state/generator/m.json").exists());
+    // A cycle until it is encoded, and the twin speaks as long as the machine does.
+    broker.publish_lines("plant/m/telemetry", &rig_lines(&mut rig, 290));
+    subscriber.wait("the twin", |heard| heard.topic.ends_with("/m/twin"));
+    subscriber.drain(Duration::from_secs(2));
+
+    let manifest =
+        std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/models/hydraulic-latent/manifest.toml")).unwrap();
+    let sha256: String = Sha256::digest(&manifest).iter().map(|byte| format!("{byte:02x}")).collect();
+    let rows: Vec<_> = subscriber.on("/m/twin").collect();
+    assert!(rows.len() > 60, "{} rows", rows.len());
+    let healthy_but_for_it = json!({ "cooler": 100.0, "valve": 100.0, "pump": 2.0, "accumulator": 130.0 });
+    for row in &rows {
+        assert_eq!(
+            (&row["synthetic"], &row["label"], &row["imputed"]),
+            (&json!(true), &healthy_but_for_it, &json!([]))
+        );
+        assert_eq!((&row["generator"]["name"], &row["generator"]["seed"]), (&json!("hydraulic-latent"), &json!(3)));
+        assert_eq!(row["generator"]["sha256"].as_str(), Some(&*sha256));
+    }
+    let flow = |row: &serde_json::Value| row["FS1"].as_f64().unwrap();
+    let shown = rows.iter().map(|row| flow(&row["values"])).sum::<f64>() / rows.len() as f64;
+    let own = rig_lines(&mut rig, 240);
+    let own = own.lines().map(|line| flow(&serde_json::from_str(line).unwrap())).sum::<f64>() / 240.0;
+    assert!(shown < 0.995 * own, "a leaking pump delivers less: {shown} beside {own}");
+    assert_eq!(subscriber.on("/m/event").count(), 0, "the machine itself is sound, and only the machine is judged");
+    assert_eq!(gateway.stop(), Some(0));
+}
+
+#[test]
+fn a_twin_that_cannot_be_made_is_found_by_check() {
+    for (keys, why) in [
+        ("model = \"hydraulic-gan\"", "no encoder"),
+        ("model = \"hydraulic-dae\"", "model:"),
+        ("model = \"none\"", "there is no model package none"),
+        ("model = \"hydraulic-vae\"\nlabel = \"pomp=2\"", "there is no label \"pomp\""),
+        ("model = \"hydraulic-vae\"\nlabel = \"pump=any\"", "`any` has no place in it"),
+        ("label = \"pump=2\"", "expected a `model` too"),
+    ] {
+        let setup = Setup::new(1883, &format!("[[twin]]\nmachine = \"m\"\n{keys}\n"));
+        let mut check = Command::new(env!("CARGO_BIN_EXE_wheeltapper"));
+        let checked = check.args(["check", "--config", setup.config.to_str().unwrap()]).output().unwrap();
+        let told = String::from_utf8(checked.stderr).unwrap();
+        assert_eq!(checked.status.code(), Some(78), "{keys}: {told}");
+        assert!(told.contains(why) && told.contains("wheeltapper.toml"), "{keys}: {told}");
+    }
 }
 
 #[test]

@@ -12,6 +12,7 @@ from .denoiser_package import make_denoiser, make_half_denoiser
 from .generator_family import TRAINERS
 from .generator_figures import add_figures, print_figures
 from .generator_package import make_generator
+from .generator_steps import add_steps, print_steps
 from .own_package import Order, make_own
 from .own_recording import RecordingError, Wishes, read_machine
 from .template_package import make_template
@@ -44,6 +45,10 @@ def main() -> int:
     add_data(figures)
     add_figures(figures)
     figures.set_defaults(run=print_figures)
+    steps = commands.add_parser("generator-steps", help="what fewer steps of a sampler cost the diffusion models")
+    add_data(steps)
+    add_steps(steps)
+    steps.set_defaults(run=print_steps)
     own = commands.add_parser("own", help="a package and a kind for any machine, from your own recordings")
     add_own(own)
     arguments = parser.parse_args()

@@ -1,6 +1,6 @@
 """The four generators, each from windows to the networks that a package holds."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -31,7 +31,6 @@ class Generator:
     latent: tuple[int, int]
     networks: dict[str, nn.Module]
     sampling: Sampling | None = None
-    straight: bool = field(default=True, repr=False)
 
     def generate(self, condition: np.ndarray, seed: int, sampling_wanted: Sampling | None = None) -> np.ndarray:
         """Loose windows for conditions [n, condition], as [n, channels, seconds]."""
@@ -133,7 +132,7 @@ class Continuation(nn.Module):
         return (carried + fresh).reshape(-1, *self.shape)
 
 
-def fit_continuation(shape: tuple[int, int], noise: np.ndarray, windows: Windows, rank: int = 40) -> Continuation:
+def fit_continuation(shape: tuple[int, int], noise: np.ndarray, windows: Windows, rank: int = 120) -> Continuation:
     """From starting noise [windows, flat] of consecutive windows: the regression of the next on the last, after both are
     whitened, with the pairs that a run of 200 gives weighing as much as those of a run of ten."""
     before, after = windows.pairs()
@@ -144,14 +143,14 @@ def fit_continuation(shape: tuple[int, int], noise: np.ndarray, windows: Windows
     amount, directions = np.linalg.eigh(whole)
     kept = amount > LEAST_NOISE
     directions, amount = directions[:, kept], amount[kept]
-    half = directions / np.sqrt(np.maximum(amount, 1.0))
+    half = directions / np.sqrt(amount)
     left, strength, right = np.linalg.svd(half.T @ cross @ half)
     left, strength, right = directions @ left[:, :rank], np.minimum(strength[:rank], STRONGEST), directions @ right.T[:, :rank]
     return Continuation(shape, *(torch.tensor(value, dtype=torch.float32) for value in (left, strength, right)))
 
 
 LEAST_NOISE = 0.05
-STRONGEST = 0.995
+STRONGEST = 0.99995
 
 
 def lessons_of(coordinates: Tensor, windows: Windows) -> Lessons:
@@ -176,7 +175,7 @@ def train_diffusion(windows: Windows, seed: int, course: Course = Course(steps=2
     frame.fit_scatter(basis, windows, coordinates, seed)
     encoder = SeriesEncoder(frame, Laid(frame.components, back=False))
     networks = {"denoiser": net, "decoder": SeriesDecoder(frame, Laid(frame.components, back=True)), "encoder": encoder}
-    made = Generator("diffusion", (len(CHANNELS), CYCLE), networks, Sampling(guidance=1.25))
+    made = Generator("diffusion", (len(CHANNELS), CYCLE), networks, Sampling())
     networks["continuation"] = fit_continuation(made.latent, inverted(made, windows), windows)
     return made
 
@@ -199,8 +198,7 @@ def train_latent(windows: Windows, seed: int, course: Course = Course(steps=2500
     lessons = lessons_of(torch.tensor(coordinates, dtype=torch.float32), windows)
     encoder, decoder = Encoder(kept, kept, 64), Decoder(kept, kept, 64)
     for net in (encoder, decoder):
-        nn.init.eye_(net.straight.weight)
-        nn.init.zeros_(net.straight.bias)
+        start_straight(net.straight, torch.ones(kept))
     encoder, decoder = fit_autoencoder(encoder, decoder, lessons, Course(steps=1000, rate=1e-3, drop=0.0, forget=0.1), seed, 0.01)
     with torch.no_grad():
         mean, _ = encoder(lessons.coordinates, lessons.condition)
@@ -213,51 +211,60 @@ def train_latent(windows: Windows, seed: int, course: Course = Course(steps=2500
         "decoder": SeriesDecoder(frame, LatentDecoder(decoder)),
         "encoder": SeriesEncoder(frame, LatentEncoder(encoder)),
     }
-    made = Generator("latent-diffusion", (1, kept), networks, Sampling(guidance=1.25))
+    made = Generator("latent-diffusion", (1, kept), networks, Sampling())
     networks["continuation"] = fit_continuation(made.latent, inverted(made, windows), windows)
     return made
 
 
-def train_vae(windows: Windows, seed: int, course: Course = Course(steps=2500, rate=1e-3, drop=0.1)) -> Generator:
-    torch.manual_seed(seed)
-    basis = fit_basis(windows, kept=80)
-    frame = Frame(basis)
-    kept, latent = len(basis.gain), 32
-    coordinates = basis.coordinates(windows)
-    lessons = lessons_of(torch.tensor(coordinates, dtype=torch.float32), windows)
-    encoder, decoder = Encoder(kept, latent, 96), Decoder(kept, latent, 96)
-    encoder, decoder = fit_autoencoder(encoder, decoder, lessons, course, seed)
-    with torch.no_grad():
-        mean, log_variance = encoder(lessons.coordinates, lessons.condition)
-        drawn = mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=torch.Generator().manual_seed(seed))
-        again = decoder(drawn, lessons.condition)
-    frame.fit_scatter(basis, windows, again.numpy(), seed)
-    networks = {
-        "decoder": SeriesDecoder(frame, LatentDecoder(decoder)),
-        "encoder": SeriesEncoder(frame, LatentEncoder(encoder)),
-    }
-    made = Generator("vae", (1, latent), networks)
-    networks["continuation"] = fit_continuation(made.latent, mean.numpy(), windows)
-    return made
-
-
-def train_gan(windows: Windows, seed: int, course: Course = Course(steps=4000, rate=2e-4, drop=0.1)) -> Generator:
+def train_vae(windows: Windows, seed: int, course: Course = Course(steps=8000, rate=1e-3)) -> Generator:
+    """A variational autoencoder whose decoder then learns, against a critic, that its prior's noise looks like windows too."""
     torch.manual_seed(seed)
     basis = fit_basis(windows, kept=80)
     frame = Frame(basis)
     kept = len(basis.gain)
     coordinates = basis.coordinates(windows)
     lessons = lessons_of(torch.tensor(coordinates, dtype=torch.float32), windows)
-    creator = Decoder(kept, kept, 128)
+    encoder, decoder = Encoder(kept, kept, 96), Decoder(kept, kept, 96)
+    widths = frame.variance.sqrt()
+    start_straight(encoder.straight, 1 / widths)
+    start_straight(decoder.straight, widths)
+    alone = Course(steps=2500, rate=1e-3, drop=0.0, forget=0.0)
+    encoder, decoder = fit_autoencoder(encoder, decoder, lessons, alone, seed, 0.3)
+    decoder = fit_adversary(decoder, encoder, lessons, course, seed)
     with torch.no_grad():
-        creator.straight.weight.copy_(torch.diag(frame.variance.sqrt()))
-        creator.straight.bias.zero_()
-    creator = fit_adversary(creator, kept, lessons, course, seed)
+        mean, _ = encoder(lessons.coordinates, lessons.condition)
     frame.fit_scatter(basis, windows, coordinates, seed)
-    made = Generator("gan", (1, kept), {"decoder": SeriesDecoder(frame, LatentDecoder(creator))})
-    noise = (coordinates / np.sqrt(basis.variance))
+    networks = {
+        "decoder": SeriesDecoder(frame, LatentDecoder(decoder)),
+        "encoder": SeriesEncoder(frame, LatentEncoder(encoder)),
+    }
+    made = Generator("vae", (1, kept), networks)
+    networks["continuation"] = fit_continuation(made.latent, mean.numpy(), windows)
+    return made
+
+
+def train_gan(windows: Windows, seed: int, course: Course = Course(steps=8000, rate=1e-3)) -> Generator:
+    torch.manual_seed(seed)
+    basis = fit_basis(windows, kept=80)
+    frame = Frame(basis)
+    kept = len(basis.gain)
+    coordinates = basis.coordinates(windows)
+    lessons = lessons_of(torch.tensor(coordinates, dtype=torch.float32), windows)
+    maker = Decoder(kept, kept, 128)
+    start_straight(maker.straight, frame.variance.sqrt())
+    maker = fit_adversary(maker, None, lessons, course, seed)
+    frame.fit_scatter(basis, windows, coordinates, seed)
+    made = Generator("gan", (1, kept), {"decoder": SeriesDecoder(frame, LatentDecoder(maker))})
+    noise = coordinates / np.sqrt(basis.variance)
     made.networks["continuation"] = fit_continuation(made.latent, noise, windows)
     return made
+
+
+def start_straight(layer: nn.Linear, gain: Tensor) -> None:
+    """Each input to the output of its place, times `gain`."""
+    with torch.no_grad():
+        layer.weight.copy_(torch.diag(gain))
+        layer.bias.zero_()
 
 
 TRAINERS = {

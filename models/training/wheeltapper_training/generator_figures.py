@@ -9,41 +9,69 @@ import numpy as np
 from .generator_family import TRAINERS, Generator, Sampling, tensors
 from .generator_frame import fit_basis
 from .generator_package import HIGHEST, LOWEST, RESOLUTION
-from .generator_quality import quality, power
+from .generator_quality import quality
 from .generator_windows import FLAT, Windows, split, windows_of
-from .recordings import CHANNELS, read_hydraulic
+from .recordings import CHANNELS, CYCLE, Run, read_hydraulic
 
-SHARES = (0.67, 0.0)
+SHARE = 0.67
 """Of the runs, those that are learned from; all others judge."""
+JUDGING = 1
+"""Seed of that split. Nothing is chosen by the judging runs: for that, `--choose` splits the runs that are learned from anew."""
+CARDS = Path(__file__).with_name("generator_figures.json")
+"""Table of each package for its card."""
 
 
 def add_figures(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--seeds", type=int, default=5, help="splits and trainings (default: 5)")
+    parser.add_argument("--seeds", type=int, default=5, help="trainings and draws (default: 5)")
     parser.add_argument("--only", action="append", choices=[*TRAINERS, *BASELINES], help="this row only; may be repeated")
     parser.add_argument("--guidance", type=float, help="instead of the packages' own")
-    parser.add_argument("--json", type=Path, help="also writes the figures there")
+    parser.add_argument("--choose", action="store_true", help="leaves the judging runs out, and judges on others, new ones for each seed")
+    parser.add_argument("--json", type=Path, help="adds the figures to this file, row by row, and goes on where it ends")
+    parser.add_argument("--cards", action="store_true", help="keeps the tables for the packages' model cards")
 
 
 def print_figures(arguments: argparse.Namespace) -> None:
     """Prints a table, a row for each generator, with the mean over seeds."""
-    rows: dict[str, list[dict]] = {}
+    kept = arguments.json
+    rows: dict[str, list[dict]] = json.loads(kept.read_text(encoding="utf-8")) if kept and kept.exists() else {}
     runs = read_hydraulic(arguments.data)
+    names = arguments.only or [*BASELINES, *TRAINERS]
     for seed in range(arguments.seeds):
-        learned, _, judging = split(runs, SHARES, seed)
-        train, held_out = windows_of(learned), windows_of(judging).thinned(seed)
-        for name in arguments.only or [*BASELINES, *TRAINERS]:
+        train, held_out = parts(runs, seed, arguments.choose)
+        for name in names:
+            if len(rows.setdefault(name, [])) > seed:
+                continue
             if name in BASELINES:
                 figures = quality(BASELINES[name](train, held_out, seed), train, held_out, seed)
             else:
-                made = TRAINERS[name](train, seed)
-                figures = judged(made, train, held_out, seed, arguments.guidance)
-            rows.setdefault(name, []).append(figures)
+                figures = judged(TRAINERS[name](train, seed), train, held_out, seed, arguments.guidance)
+            rows[name].append(figures)
             print(line(f"{name} {seed}", [figures]), flush=True)
-            if arguments.json:
-                arguments.json.write_text(json.dumps(rows, indent=1), encoding="utf-8")
+            if kept:
+                kept.write_text(json.dumps(rows, indent=1), encoding="utf-8")
     print(HEADING)
-    for name, figures in rows.items():
-        print(line(name, figures), flush=True)
+    for name in names:
+        print(line(name, rows[name]), flush=True)
+    if arguments.cards:
+        keep_tables(rows)
+
+
+def parts(runs: list[Run], seed: int, choose: bool) -> tuple[Windows, Windows]:
+    """Windows that are learned from, and those that judge."""
+    learned, _, judging = split(runs, (SHARE, 0.0), JUDGING)
+    if choose:
+        learned, _, judging = split(learned, (SHARE, 0.0), CHOOSING + seed)
+    return windows_of(learned), windows_of(judging).thinned(seed)
+
+
+def keep_tables(rows: dict[str, list[dict]]) -> None:
+    beside = [line(name, rows[name]) for name in BASELINES if name in rows]
+    known = json.loads(CARDS.read_text(encoding="utf-8"))
+    for name in TRAINERS:
+        if name in rows:
+            table = "\n".join([HEADING, line(name, rows[name]), *beside])
+            known[name] = f"Trainings: {len(rows[name])}.\n\n{table}"
+    CARDS.write_text(json.dumps(known, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def judged(made: Generator, train: Windows, held_out: Windows, seed: int, guidance: float | None = None) -> dict:
@@ -131,9 +159,9 @@ def additive_gaussian(train: Windows, held_out: Windows, seed: int) -> Windows:
 
 
 def copies(train: Windows, held_out: Windows, seed: int) -> Windows:
-    """Windows of train with 2 % of noise."""
+    """Windows of train with 2 % of noise, relative to what the labels do not explain."""
     chosen = real(train, held_out, seed)
-    noise = np.random.default_rng(seed).normal(size=chosen.series.shape) * train.series.std(axis=(0, 2))[:, None]
+    noise = np.random.default_rng(seed).normal(size=chosen.series.shape) * fit_basis(train, kept=1).scale.reshape(-1, CYCLE)
     return Windows(rounded(chosen.series + 0.02 * noise), chosen.labels, chosen.run)
 
 
@@ -151,10 +179,14 @@ def line(name: str, figures: list[dict]) -> str:
     cells = [
         f"{name:24}", f"{mean('c2st'):.3f}", f"{mean('fine'):.3f}", f"{mean('high'):.2f}", f"{mean('psd'):.2f}",
         f"{mean('ks'):.2f}", each("tstr"), each("obeyed"),
-        f"{mean('flag'):.2f} ({mean('real_flag'):.2f})", f"{mean('closer'):.2f}", f"{mean('duplicates'):.0f}",
     ]
+    if name.split()[0] == "real":
+        return "| " + " | ".join([*cells, f"({mean('real_flag'):.2f})", "–", "–", "–", "–", "–"]) + " |"
+    cells += [f"{mean('flag'):.2f} ({mean('real_flag'):.2f})", f"{mean('closer'):.2f}", f"{mean('duplicates'):.0f}"]
     if "seam" in figures[0]:
         cells += [f"{mean('seam'):.2f}", f"{mean('lag'):.2f} ({mean('real_lag'):.2f})", f"{mean('chain'):.3f}"]
+    else:
+        cells += ["–", "–", "–"]
     return "| " + " | ".join(cells) + " |"
 
 
@@ -162,4 +194,5 @@ HEADING = (
     "| generator | C2ST | fine | HF | PSD | KS | TSTR/TRTR cooler/valve/pump/accumulator | obeyed | flag (real) | closer | "
     "copies | seam | lag 1 (real) | chain |\n|---|---|---|---|---|---|---|---|---|---|---|---|---|---|"
 )
+CHOOSING = 100
 JOINS = 300

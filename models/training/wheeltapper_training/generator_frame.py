@@ -70,12 +70,11 @@ def fit_basis(windows: Windows, kept: int) -> Basis:
 class Frame(nn.Module):
     """Coordinates [batch, kept] to series [batch, channels, seconds] and back; only the scatter's loudness has weights."""
 
-    def __init__(self, basis: Basis, noises: int = 240):
+    def __init__(self, basis: Basis):
         super().__init__()
-        self.noises = noises
         for name in ("mean", "effects", "scale", "components", "gain", "variance"):
             self.register_buffer(name, torch.tensor(getattr(basis, name), dtype=torch.float32))
-        self.register_buffer("scatter", torch.zeros(noises, FLAT))
+        self.register_buffer("scatter", torch.zeros(SCATTERED, FLAT))
         self.loudness = Loudness(len(basis.gain))
 
     def encode(self, series: Tensor, condition: Tensor) -> Tensor:
@@ -84,14 +83,19 @@ class Frame(nn.Module):
 
     def decode(self, coordinates: Tensor, condition: Tensor, noise: Tensor) -> Tensor:
         """With the scatter that `noise` [batch, channels, seconds], white, is shaped to."""
-        scatter = noise.reshape(-1, FLAT)[:, :self.noises] @ self.scatter
+        scatter = noise.reshape(-1, FLAT)[:, :SCATTERED] @ self.scatter
         loud = self.loudness(coordinates, condition).exp()[..., None]
         scatter = (scatter.reshape(-1, len(CHANNELS), CYCLE) * loud).reshape(-1, FLAT)
         residual = coordinates @ (self.components * self.gain).T + scatter
         return (self.mean + condition @ self.effects + self.scale * residual).reshape(-1, len(CHANNELS), CYCLE)
 
-    def fit_scatter(self, basis: Basis, windows: Windows, coordinates: np.ndarray, seed: int) -> None:
-        """Learns covariance and loudness of what a network's `coordinates` [windows, kept] leave of each window."""
+    def fit_scatter(
+        self, basis: Basis, windows: Windows, coordinates: np.ndarray, seed: int, drawn: np.ndarray | None = None
+    ) -> None:
+        """Learns covariance and loudness of what a network's `coordinates` [windows, kept] leave of each window.
+
+        `drawn`, the same for coordinates with a posterior's noise, is scatter that the network makes by itself.
+        """
         rest = basis.rest(windows, coordinates).reshape(-1, len(CHANNELS), CYCLE)
         weight = windows.weight
         energy = (rest**2).mean(axis=2)
@@ -99,9 +103,13 @@ class Frame(nn.Module):
         self.loudness.learn(coordinates, windows.condition, energy / usual, weight, seed)
         with torch.no_grad():
             loud = self.loudness(_tensor(coordinates), _tensor(windows.condition)).exp().numpy()
-        quiet = (rest / loud[..., None]).reshape(-1, FLAT)
-        _, deviation, components = np.linalg.svd(np.sqrt(weight)[:, None] * quiet, full_matrices=False)
-        self.scatter.copy_(_tensor(deviation[:self.noises, None] * components[:self.noises]))
+        covariance = _covariance(rest / loud[..., None], weight)
+        if drawn is not None:
+            own = ((drawn - coordinates) * basis.gain @ basis.components.T).reshape(rest.shape)
+            covariance -= _covariance(own / loud[..., None], weight)
+        variance, components = np.linalg.eigh(covariance)
+        variance, components = variance[-SCATTERED:], components[:, -SCATTERED:]
+        self.scatter.copy_(_tensor(np.sqrt(np.maximum(variance, 0.0))[:, None] * components.T))
 
 
 class Loudness(nn.Module):
@@ -133,9 +141,17 @@ class Loudness(nn.Module):
             optimiser.step()
 
 
+def _covariance(windows: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """About zero, [flat, flat]."""
+    rows = np.sqrt(weight)[:, None] * windows.reshape(-1, FLAT)
+    return rows.T @ rows
+
+
 def _tensor(values: np.ndarray) -> Tensor:
     return torch.tensor(values, dtype=torch.float32)
 
 
+SCATTERED = 470
+"""Directions of the scatter; what the others hold is below the resolution of the recording."""
 LOUDEST = 1.5
 LOUDNESS_STEPS = 600

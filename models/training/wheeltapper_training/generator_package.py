@@ -1,8 +1,10 @@
 """Makes the package folder of a generator: trains it on all runs and writes everything down."""
 
+import hashlib
 import json
 from collections import Counter
 from pathlib import Path
+from string import Template
 
 import numpy as np
 import onnx
@@ -21,6 +23,18 @@ CARD = Path(__file__).with_name("generator_card.md")
 """The model card, with places for what is known only after training."""
 FIGURES = Path(__file__).with_name("generator_figures.json")
 """What `generator-figures` measured with the same recipe on held-out runs, by package."""
+ABOUT = {
+    "diffusion": ("A diffusion model", "1-D U-Net over the half-whitened residual, 120 components of 600"),
+    "latent-diffusion": (
+        "A diffusion model in an autoencoder's latent space",
+        "three residual blocks of width 96 over a latent of 80; autoencoder of two small perceptrons beside linear paths",
+    ),
+    "vae": (
+        "A conditional variational autoencoder, whose decoder then learned against a critic,",
+        "perceptrons of width 96 beside linear paths, latent of 80",
+    ),
+    "gan": ("A generator trained against a critic,", "perceptron of width 128 beside a linear path, latent of 80"),
+}
 EXPORT_TOLERANCE = 1e-4
 RESOLUTION = {"FS1": 1e-4, "FS2": 1e-4}
 """Of the recording; that of the other channels is a thousandth."""
@@ -42,30 +56,59 @@ def make_generator(name: str):
         runs = read_hydraulic(data)
         windows = windows_of(runs)
         made = TRAINERS[name](windows, seed)
-        (folder / "MODEL_CARD.md").write_text("# draft\n", encoding="utf-8")
-        write_generator(folder, made, windows, head(name, made, runs, seed))
+        networks = write_networks(folder, made, windows)
+        (folder / "MODEL_CARD.md").write_text(card(name, made, runs, (seed, hashes(folder, networks))), encoding="utf-8")
+        rest = {"network": networks, "vectors": {"path": "vectors.json", "tolerance": VECTOR_TOLERANCE}}
+        files = [*(network["path"] for network in networks), "vectors.json", "MODEL_CARD.md"]
+        write_manifest(folder, head(name, made, runs, seed) | rest, files)
 
     return make
 
 
-def write_generator(folder: Path, made: Generator, windows: Windows, tables: dict[str, Table | list[Table]]) -> None:
-    """Fills `folder` with networks, vectors, card and manifest; `tables` are those of the manifest that know no file."""
-    networks, vectors, files = [], {}, []
+def write_networks(folder: Path, made: Generator, windows: Windows) -> list[Table]:
+    """Writes networks and vectors into `folder`, and gives the manifest's table of each network."""
+    networks, vectors = [], {}
     for role, (inputs, outputs) in ROLES.items():
         if role not in made.networks:
             continue
         net = made.networks[role].eval()
         cases = [examples(made, windows, role, batch) for batch in (2, 1, 5)]
         outputs = outputs[:len(results(net, cases[0]))]
-        files.append(f"{role}.onnx")
-        export(net, cases, (inputs, outputs), folder / files[-1])
-        networks.append({"role": role, "path": files[-1], "inputs": inputs, "output": outputs})
+        path = f"{role}.onnx"
+        export(net, cases, (inputs, outputs), folder / path)
+        networks.append({"role": role, "path": path, "inputs": inputs, "output": outputs})
         vectors[role] = [
             case(net, [value[place:place + 1] for value in cases[2]], (inputs, outputs)) for place in range(VECTORS)
         ]
     (folder / "vectors.json").write_text(json.dumps(vectors).replace("}, {", "},\n{") + "\n", encoding="utf-8")
-    rest = {"network": networks, "vectors": {"path": "vectors.json", "tolerance": VECTOR_TOLERANCE}}
-    write_manifest(folder, tables | rest, [*files, "vectors.json", "MODEL_CARD.md"])
+    return networks
+
+
+def hashes(folder: Path, networks: list[Table]) -> str:
+    """A line for each network's file, as `sha256sum` prints it."""
+    paths = [network["path"] for network in networks]
+    return "\n".join(f"    {hashlib.sha256((folder / path).read_bytes()).hexdigest()}  {path}" for path in paths)
+
+
+def card(name: str, made: Generator, runs: list[Run], recipe: tuple[int, str]) -> str:
+    """`recipe` is the seed and the hashes that came of it."""
+    about, network = ABOUT[made.family]
+    seed, expected = recipe
+    figures = json.loads(FIGURES.read_text(encoding="utf-8"))[name]
+    return Template(CARD.read_text(encoding="utf-8")).substitute(
+        name=name,
+        about=about,
+        network=network,
+        command=f"python -m wheeltapper_training {name} --seed {seed}",
+        hashes=expected,
+        parameters=made.parameter_count,
+        runs=len(runs),
+        attribution=ATTRIBUTION,
+        figures=figures,
+        sampling=f"DPM-Solver++(2M), {made.sampling.steps} steps, cosine schedule, guidance {made.sampling.guidance}"
+        if made.sampling
+        else "one pass",
+    )
 
 
 def head(name: str, made: Generator, runs: list[Run], seed: int) -> dict[str, Table | list[Table]]:

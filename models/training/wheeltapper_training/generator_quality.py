@@ -14,7 +14,6 @@ from .recordings import CHANNELS, CYCLE
 def quality(synthetic: Windows, train: Windows, held_out: Windows, seed: int) -> dict[str, float | list[float]]:
     """All figures of one draw. Runs of `synthetic` are those whose labels it was made for; no run is both learned from and judged."""
     train, held_out = train.thinned(seed), held_out.thinned(seed)
-    power_ratio = np.log(power(synthetic.series).mean(axis=0) / power(held_out.series).mean(axis=0))
     distance = marginal_distance(synthetic.series, held_out.series)
     trained_on_real = accuracy(train, held_out)
     return {
@@ -22,8 +21,8 @@ def quality(synthetic: Windows, train: Windows, held_out: Windows, seed: int) ->
         "fine": told_apart(
             steps(synthetic, train), synthetic.run, steps(held_out, train), held_out.run, seed
         ),
-        "high": float(np.exp(power_ratio[:, HIGH_FROM:].mean())),
-        "psd": float(np.abs(power_ratio).mean()),
+        "high": high_energy(synthetic, held_out),
+        "psd": float(np.abs(power_ratio(synthetic, held_out)).mean()),
         "ks": distance / marginal_distance(train.series, held_out.series),
         "tstr": [one / other for one, other in zip(accuracy(synthetic, held_out), trained_on_real, strict=True)],
         "obeyed": accuracy(train, synthetic),
@@ -73,10 +72,30 @@ def steps(windows: Windows, train: Windows) -> np.ndarray:
     return (change / np.maximum(real, least)).reshape(len(change), -1)
 
 
+def high_energy(synthetic: Windows, held_out: Windows) -> float:
+    """Relative to the real one: geometric mean over channels and high frequencies."""
+    return float(np.exp(power_ratio(synthetic, held_out)[:, HIGH_FROM:].mean()))
+
+
+def power_ratio(synthetic: Windows, held_out: Windows) -> np.ndarray:
+    """Logarithm of synthetic by real power, [channels, frequencies above 0]."""
+    return np.log(power(synthetic.series).mean(axis=0) / power(held_out.series).mean(axis=0))
+
+
 def power(series: np.ndarray) -> np.ndarray:
     """Power spectrum of windows [n, channels, seconds] under a Hann window, [n, channels, frequencies above 0]."""
     levelled = (series - series.mean(axis=2, keepdims=True)) * np.hanning(CYCLE)
     return (np.abs(np.fft.rfft(levelled, axis=2)) ** 2)[..., 1:]
+
+
+def autocorrelation(series: np.ndarray) -> np.ndarray:
+    """Of each channel about the window's mean, at lags of 1 to 30 s, mean over windows that are not constant, [channels, lags]."""
+    levelled = series - series.mean(axis=2, keepdims=True)
+    energy = (levelled**2).sum(axis=2)
+    moving = energy > 0
+    lagged = np.stack([(levelled[..., lag:] * levelled[..., :-lag]).sum(axis=2) for lag in range(1, CYCLE // 2 + 1)], axis=2)
+    share = lagged / np.where(moving, energy, 1.0)[..., None]
+    return (share * moving[..., None]).sum(axis=0) / np.maximum(moving.sum(axis=0), 1)[:, None]
 
 
 def marginal_distance(one: np.ndarray, other: np.ndarray) -> float:

@@ -2,6 +2,7 @@
 
 import copy
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -106,32 +107,47 @@ def fit_autoencoder(encoder: Encoder, decoder: Decoder, lessons: Lessons, course
     return encoder, decoder
 
 
-def fit_adversary(generator_net: Decoder, latent: int, lessons: Lessons, course: Course, seed: int) -> Decoder:
-    """A generator against a critic under the hinge loss; the critic sees coordinates of equal size."""
+def fit_adversary(maker: Decoder, anchor: Encoder | None, lessons: Lessons, course: Course, seed: int) -> Decoder:
+    """A decoder against a critic under the hinge loss; the critic sees coordinates of equal size.
+
+    With an `anchor` the decoder must also go on giving each window from what that encoder makes of it.
+    """
     generator = torch.Generator().manual_seed(seed)
     unit = 1 / (lessons.weight @ lessons.coordinates**2).sqrt()
     critic = Critic(lessons.coordinates.shape[1])
-    average = Average(generator_net)
-    creating = torch.optim.Adam(generator_net.parameters(), lr=course.rate, betas=(0.0, 0.9))
-    judging = torch.optim.Adam(critic.parameters(), lr=4 * course.rate, betas=(0.0, 0.9))
+    average = Average(maker)
+    making = torch.optim.Adam(maker.parameters(), lr=course.rate, betas=(0.0, 0.9))
+    judging = torch.optim.Adam(critic.parameters(), lr=CRITIC_HASTE * course.rate, betas=(0.0, 0.9))
+    rates = [torch.optim.lr_scheduler.LambdaLR(optimiser, _falling(course)) for optimiser in (making, judging)]
 
-    def create() -> tuple[Tensor, Tensor]:
+    def make() -> tuple[Tensor, Tensor]:
         _, condition = lessons.draw(course.batch, generator)
-        noise = torch.randn(course.batch, latent, generator=generator)
-        return generator_net(noise, condition) * unit, condition
+        noise = torch.randn(course.batch, maker.straight.in_features, generator=generator)
+        return maker(noise, condition) * unit, condition
 
     for step in range(course.steps):
         sample, condition = lessons.draw(course.batch, generator)
-        sample = sample * unit
         with torch.no_grad():
-            created, wanted = create()
-        loss = functional.relu(1 - critic(sample, condition)).mean() + functional.relu(1 + critic(created, wanted)).mean()
+            made, wanted = make()
+        loss = functional.relu(1 - critic(sample * unit, condition)).mean() + functional.relu(1 + critic(made, wanted)).mean()
         _step(judging, loss)
         if step % 2:
-            created, wanted = create()
-            _step(creating, -critic(created, wanted).mean())
-            average.update(generator_net)
+            made, wanted = make()
+            loss = -critic(made, wanted).mean()
+            if anchor is not None:
+                error = (maker(_posterior(anchor, sample, condition, generator), condition) - sample) * unit
+                loss = loss + ANCHORED * (error**2).mean()
+            _step(making, loss)
+            average.update(maker)
+            for rate in rates:
+                rate.step()
     return average.net.eval()
+
+
+@torch.no_grad()
+def _posterior(encoder: Encoder, sample: Tensor, condition: Tensor, generator: torch.Generator) -> Tensor:
+    mean, log_variance = encoder(sample, condition)
+    return mean + (0.5 * log_variance).exp() * torch.randn(mean.shape, generator=generator)
 
 
 def _start(nets: list[nn.Module], course: Course):
@@ -143,7 +159,16 @@ def _start(nets: list[nn.Module], course: Course):
     return optimiser, rate
 
 
+def _falling(course: Course) -> Callable[[int], float]:
+    """From 1 along a cosine, near to nothing, in half as many steps."""
+    return lambda step: 0.05 + 0.95 * 0.5 * (1 + math.cos(2 * math.pi * step / course.steps))
+
+
 def _step(optimiser: torch.optim.Optimizer, loss: Tensor) -> None:
     optimiser.zero_grad()
     loss.backward()
     optimiser.step()
+
+
+CRITIC_HASTE = 4.0
+ANCHORED = 0.3

@@ -55,6 +55,11 @@ impl GeneratorModel {
         self.reproduced
     }
 
+    /// Whether it can take up measured windows.
+    pub fn encodes(&self) -> bool {
+        self.networks.encoder.is_some()
+    }
+
     pub fn networks(&mut self) -> &mut Networks {
         &mut self.networks
     }

@@ -1,0 +1,1 @@
+"""The published comparison of generators on ETTh1, beside its floors."""
