@@ -80,7 +80,7 @@ impl Baseline {
 }
 
 /// By name, with how often each is run.
-const STAGES: [(&str, usize, Make); 13] = [
+const STAGES: [(&str, usize, Make); 15] = [
     ("decode, 8 channels", MANY, stages::decode),
     ("decode and align, 8 channels", MANY, stages::decode_and_align),
     ("standardise, 8 channels", MANY, stages::standardise),
@@ -90,7 +90,9 @@ const STAGES: [(&str, usize, Make); 13] = [
     ("from message to score, rig", MANY, || stages::whole_way(Telemetry::of_rig(), hydraulic_rig())),
     ("column, ring", MANY, || stages::column(EngineKind::Ring, 1)),
     ("column, pulse", MANY, || stages::column(EngineKind::Pulse, 1)),
+    ("column, dense", FEW, || stages::column(EngineKind::Dense, 1)),
     ("column, window", FEW, || stages::column(EngineKind::Window, 1)),
+    ("step of a generator", FEW, stages::generator_step),
     ("diagnosis and advice", FEW, stages::advice),
     ("encode an alarm", FEW, stages::encode),
     ("outbox, with fsync", FEW, stages::outbox),

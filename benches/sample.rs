@@ -81,12 +81,16 @@ fn denoising(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("hydraulic-dae");
     group.throughput(Throughput::Elements(1));
     measure(&mut group, "standardise 8 channels", stages::standardise());
-    for engine in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Window] {
+    for engine in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Dense, EngineKind::Window] {
         for machines in [1, 1000, 10_000] {
             let id = format!("{}, {machines} in turn", engine.name());
             measure(&mut group, &id, stages::column(engine, machines));
         }
     }
+    group.finish();
+    let mut group = criterion.benchmark_group("hydraulic-diffusion");
+    group.throughput(Throughput::Elements(1));
+    measure(&mut group, "a step of a window", stages::generator_step());
 }
 
 /// What a transition costs, which comes a few times a day.

@@ -18,7 +18,7 @@ use wheeltapper::detection::{
 };
 use wheeltapper::machine::{Announcement, ModelIdentity, Profile, Told};
 use wheeltapper::manipulation::{Aligner, Arrival, Channels, Scaling};
-use wheeltapper::models::{Denoiser, EngineKind, Model, shipped};
+use wheeltapper::models::{Denoiser, DenseNetwork, EngineKind, Model, PackageFiles, shipped};
 use wheeltapper::outbox::{Durability, Outbox, Publication};
 use wheeltapper::publication::{AlarmPayload, Gateway, Topics};
 
@@ -115,6 +115,17 @@ pub fn column(engine: EngineKind, machines: usize) -> Stage {
         at = (at + usize::from(machine == 0)) % columns.len();
         black_box(denoisers[machine].push(&columns[at])).expect("it was verified");
     })
+}
+
+/// A window, its level of noise and its condition → what a generator's U-Net makes of it, once a step.
+pub fn generator_step() -> Stage {
+    let package = shipped("hydraulic-diffusion").expect("it comes with the binary");
+    let onnx = package.read("denoiser.onnx", u64::MAX).expect("it is in the package");
+    let inputs = [("x", vec![10, 60]), ("noise_level", vec![1]), ("condition", vec![14])];
+    let mut network = DenseNetwork::read(&onnx, &inputs, &["prediction"]).expect("own code knows it");
+    let window: Vec<f32> = (0..600).map(|value| (value as f32 * 0.1).sin()).collect();
+    let mut predicted = vec![0.0; 600];
+    Stage::alone(move || network.run(&[black_box(&window), &[0.5], &[0.0; 14]], black_box(&mut predicted)))
 }
 
 /// A sound machine's score → no transition.

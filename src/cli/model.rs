@@ -282,6 +282,9 @@ fn generator_as_json(model: &GeneratorModel) -> Value {
                 .collect::<Vec<_>>(),
         },
         "vectors": model.reproduced(),
+        "networks": model.stages().map(|(role, stage)| json!({
+            "role": role, "engine": stage.engine(), "turned_down": stage.turned_down(),
+        })).collect::<Vec<_>>(),
     })
 }
 
@@ -293,7 +296,8 @@ fn generator_as_text(model: &GeneratorModel) -> String {
         keys.channels.iter().map(|it| format!("{} {}", it.name, it.unit).trim_end().to_owned()).collect();
     let labels: Vec<String> = keys.labels.iter().map(|it| format!("{} {:?} {}", it.name, it.levels, it.unit)).collect();
     let files: Vec<String> = manifest.files.iter().map(|file| format!("{} {}", file.path, file.bytes)).collect();
-    let lines = [
+    let engines: Vec<String> = model.stages().map(|(role, stage)| format!("{role} {}", stage.engine())).collect();
+    let mut lines = vec![
         format!("{} {}, {} for the kind {}", manifest.name, manifest.version, manifest.task, manifest.kind),
         format!("  manifest  {}", model.sha256()),
         format!("  licence   {}", manifest.licence),
@@ -304,6 +308,11 @@ fn generator_as_text(model: &GeneratorModel) -> String {
         format!("  channels  {}", channels.join(", ")),
         format!("  labels    {}", labels.join(", ")),
         format!("  vectors   {cases} reproduced within {largest:.1e}, {tolerance:.0e} is allowed"),
+        format!("  engines   {}", engines.join(", ")),
     ];
+    lines.extend(model.stages().filter_map(|(role, stage)| {
+        let TurnedDown { engine, why, .. } = stage.turned_down()?;
+        Some(format!("    {role} not {engine}: {why}"))
+    }));
     lines.join("\n")
 }

@@ -3,6 +3,7 @@ use std::sync::Arc;
 use fearless_simd::Level;
 use serde::Serialize;
 
+use super::dense::{self, DenseDenoiser};
 use super::network::{Network, Plan, guarded};
 use super::pulse::{self, PulseDenoiser};
 use super::reference::Reference;
@@ -17,6 +18,8 @@ pub enum EngineKind {
     Ring,
     /// tract, one column a sample, for other causal networks.
     Pulse,
+    /// Own code, a whole window a sample, for convolutions and products that look anywhere in their window.
+    Dense,
     /// tract, a whole window a sample, for any network.
     Window,
 }
@@ -35,6 +38,7 @@ pub struct TurnedDown {
 pub(super) enum Engine {
     Ring(Arc<Program>),
     Pulse(Plan),
+    Dense(Arc<dense::Program>),
     Window(Plan),
 }
 
@@ -44,6 +48,7 @@ impl EngineKind {
         match self {
             Self::Ring => "ring",
             Self::Pulse => "pulse",
+            Self::Dense => "dense",
             Self::Window => "window",
         }
     }
@@ -59,9 +64,10 @@ impl Engine {
         first: EngineKind,
     ) -> (Self, Vec<TurnedDown>) {
         let mut turned_down = Vec::new();
-        for kind in [EngineKind::Ring, EngineKind::Pulse].into_iter().filter(|kind| *kind >= first) {
+        for kind in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Dense].into_iter().filter(|kind| *kind >= first) {
             let engine = guarded(|| match kind {
                 EngineKind::Ring => Ok(Self::Ring(Arc::new(ring::compile(&network.typed, contract, Level::new())?))),
+                EngineKind::Dense => Ok(Self::Dense(Arc::new(dense::compile(&network.typed, Level::new())?))),
                 _ => Ok(Self::Pulse(pulse::plan(onnx, contract)?)),
             });
             let unfit = |why| TurnedDown { engine: kind.name(), why, difference: None };
@@ -77,6 +83,7 @@ impl Engine {
         match self {
             Self::Ring(_) => EngineKind::Ring,
             Self::Pulse(_) => EngineKind::Pulse,
+            Self::Dense(_) => EngineKind::Dense,
             Self::Window(_) => EngineKind::Window,
         }
     }
@@ -85,6 +92,7 @@ impl Engine {
     pub fn denoiser(&self, contract: &Contract) -> Result<Box<dyn Denoiser>, InferenceError> {
         Ok(match self {
             Self::Ring(program) => Box::new(RingDenoiser::new(program)),
+            Self::Dense(program) => Box::new(DenseDenoiser::new(program, contract)?),
             Self::Pulse(plan) => Box::new(PulseDenoiser::new(plan, contract)?),
             Self::Window(plan) => Box::new(WindowDenoiser::new(plan, contract)?),
         })

@@ -257,27 +257,42 @@ fn a_causal_network_that_the_ring_does_not_know_is_pulsed() {
 }
 
 #[test]
-fn a_network_over_the_whole_window_runs_as_a_window() {
+fn a_network_over_the_whole_window_runs_on_own_code_window_by_window() {
     let case = between(4, 12, |sketch, input| {
         let mean = sketch.node("ReduceMean", &[input], vec![ints("axes", &[2]), int("keepdims", 1)]);
         sketch.node("Sub", &[input, &mean], vec![])
     });
     let chosen = case.choose(EngineKind::Ring);
-    assert_eq!(chosen.engine.kind(), EngineKind::Window);
+    assert_eq!(chosen.engine.kind(), EngineKind::Dense);
+    assert_eq!(chosen.denoiser().engine(), "dense");
     assert_eq!(chosen.turned_down.iter().map(|it| it.engine).collect::<Vec<_>>(), ["ring", "pulse"]);
     assert!(chosen.turned_down.iter().all(|it| !it.why.is_empty()));
+    assert!(chosen.difference() <= SAME, "{:e}", chosen.difference());
+}
+
+#[test]
+fn a_network_that_no_own_code_knows_runs_as_a_window_and_says_what_it_was() {
+    let case = between(4, 12, |sketch, input| {
+        let grouped = Kernel { groups: 3, pads: (1, 1), ..Kernel::causal(3, 1) };
+        let hidden = sketch.convolution(input, (12, 12), grouped);
+        sketch.node("Softmax", &[&hidden], vec![int("axis", 2)])
+    });
+    let chosen = case.choose(EngineKind::Ring);
+    assert_eq!(chosen.engine.kind(), EngineKind::Window, "{}", chosen.why());
+    assert_eq!(chosen.turned_down.iter().map(|it| it.engine).collect::<Vec<_>>(), ["ring", "pulse", "dense"]);
+    assert!(chosen.turned_down[2].why.contains("one group"), "{}", chosen.why());
     assert_eq!(chosen.difference(), 0.0);
 }
 
 #[test]
-fn a_network_that_looks_ahead_runs_as_a_window() {
+fn a_network_that_looks_ahead_runs_window_by_window() {
     let mut sketch = Sketch::new(4, 11);
     let same = Kernel { pads: (1, 1), ..Kernel::causal(3, 1) };
     let hidden = sketch.convolution("x", (4, 12), same);
     let hidden = sketch.node("Relu", &[&hidden], vec![]);
     let last = sketch.convolution(&hidden, (12, 4), same);
     let chosen = Case::new(sketch, &last, WINDOW).choose(EngineKind::Ring);
-    assert_eq!(chosen.engine.kind(), EngineKind::Window, "{}", chosen.why());
+    assert_eq!(chosen.engine.kind(), EngineKind::Dense, "{}", chosen.why());
     assert!(chosen.why().contains("ring: an output column depends on 2 later ones"), "{}", chosen.why());
     assert!(chosen.why().contains("pulse: its columns would come out 2 late"), "{}", chosen.why());
 }
@@ -304,7 +319,7 @@ fn a_window_shorter_than_the_networks_reach_is_no_stream() {
     let hidden = sketch.convolution("x", (4, 12), Kernel::causal(5, 4));
     let last = sketch.convolution(&hidden, (12, 4), Kernel::causal(5, 4));
     let chosen = Case::new(sketch, &last, 20).choose(EngineKind::Ring);
-    assert_eq!(chosen.engine.kind(), EngineKind::Window, "{}", chosen.why());
+    assert_eq!(chosen.engine.kind(), EngineKind::Dense, "{}", chosen.why());
     assert!(chosen.why().contains("ring: an output column depends on 33 columns"), "{}", chosen.why());
     assert!(chosen.why().contains("pulse: its columns differ from those of the whole window"), "{}", chosen.why());
 }
@@ -317,7 +332,7 @@ fn an_engine_that_gives_other_columns_is_not_used() {
     let blanked = sketch.pad(&cut, 5, 0);
     let last = sketch.convolution(&blanked, (4, 4), Kernel::causal(WINDOW, 1));
     let chosen = Case::new(sketch, &last, WINDOW).choose(EngineKind::Ring);
-    assert_eq!(chosen.engine.kind(), EngineKind::Window, "{}", chosen.why());
+    assert_eq!(chosen.engine.kind(), EngineKind::Dense, "{}", chosen.why());
     assert!(chosen.why().contains("ring: its columns differ from those of the whole window"), "{}", chosen.why());
     let difference = chosen.turned_down.iter().find_map(|it| it.difference);
     assert!(difference.is_some_and(|difference| difference > LARGEST_DIFFERENCE), "it is counted as a fallback");
@@ -339,7 +354,7 @@ fn a_network_that_would_take_too_much_memory_a_machine_is_not_taken_by_the_ring(
 
 #[test]
 fn a_restart_changes_no_column_on_any_engine() {
-    for first in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Window] {
+    for first in [EngineKind::Ring, EngineKind::Pulse, EngineKind::Dense, EngineKind::Window] {
         for seen in [3, WINDOW, WINDOW + 1, 2 * WINDOW + 5] {
             let case = between(4, 20, |sketch, input| sketch.node("Tanh", &[input], vec![]));
             let chosen = case.choose(first);

@@ -1,11 +1,12 @@
 //! Models: a package folder's bytes come in, a verified [`Model`] that hands out one [`Denoiser`] a machine goes out.
 //!
 //! Nothing of a package is used before its manifest was read, its files hashed, its graph held against the contract and
-//! its test vectors reproduced. It then runs on the fastest of three engines that gives what whole windows give: the
-//! ring, tract one column a call, or tract with the whole window. A package whose task is to make telemetry becomes a
-//! [`GeneratorModel`] by the same rules. This room knows neither telemetry nor alarms.
+//! its test vectors reproduced. It then runs on the fastest of four engines that gives what whole windows give: the
+//! ring, tract one column a call, own code for whole windows, or tract with the whole window. A package whose task is to
+//! make telemetry becomes a [`GeneratorModel`] by the same rules. This room knows neither telemetry nor alarms.
 
 mod denoiser;
+mod dense;
 mod engine;
 mod folder;
 mod generator;
@@ -23,6 +24,7 @@ mod vectors;
 mod window;
 
 pub use denoiser::{Denoiser, InferenceError};
+pub use dense::DenseNetwork;
 pub use engine::{EngineKind, TurnedDown};
 pub use folder::Folder;
 pub use generator::{

@@ -55,6 +55,18 @@ impl GeneratorModel {
         self.reproduced
     }
 
+    /// Each network, by its role.
+    pub fn stages(&self) -> impl Iterator<Item = (&'static str, &Stage)> {
+        let Networks { denoiser, decoder, encoder, continuation } = &self.networks;
+        let all = [
+            (Role::Denoiser, denoiser.as_ref()),
+            (Role::Decoder, Some(decoder)),
+            (Role::Encoder, encoder.as_ref()),
+            (Role::Continuation, Some(continuation)),
+        ];
+        all.into_iter().filter_map(|(role, stage)| Some((role.name(), stage?)))
+    }
+
     /// Whether it can take up measured windows.
     pub fn encodes(&self) -> bool {
         self.networks.encoder.is_some()

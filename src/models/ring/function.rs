@@ -2,7 +2,7 @@ use fearless_simd::{f32x16, prelude::*};
 
 /// A function of one value.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Function {
+pub(in crate::models) enum Function {
     Sigmoid,
     Tanh,
     Silu,
@@ -22,6 +22,11 @@ pub(super) enum Function {
 }
 
 impl Function {
+    /// Whether it has a value everywhere, also where nothing stands.
+    pub fn finite(self) -> bool {
+        self != Self::Inverse
+    }
+
     /// Never far from the exact value by more than 5e-7, or that share of it where it is large.
     #[inline(always)]
     pub fn of<S: Simd>(self, simd: S, x: f32x16<S>) -> f32x16<S> {

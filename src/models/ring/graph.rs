@@ -305,13 +305,13 @@ struct Width {
 }
 
 /// A constant tensor.
-struct Weights {
-    shape: Vec<usize>,
-    values: Vec<f32>,
+pub(in crate::models) struct Weights {
+    pub shape: Vec<usize>,
+    pub values: Vec<f32>,
 }
 
 impl Weights {
-    fn read(tensor: &Tensor) -> Result<Self, String> {
+    pub fn read(tensor: &Tensor) -> Result<Self, String> {
         let plain = |error: TractError| format!("a constant is no plain tensor: {error:#}");
         if tensor.datum_type() != f32::datum_type() {
             return Err(format!("a constant is of {:?}, not f32", tensor.datum_type()));
@@ -321,7 +321,7 @@ impl Weights {
         Ok(Self { shape: tensor.shape().to_vec(), values })
     }
 
-    fn at(&self, index: &[usize]) -> f32 {
+    pub fn at(&self, index: &[usize]) -> f32 {
         self.values[self.shape.iter().zip(index).fold(0, |place, (length, index)| place * length + index)]
     }
 }
@@ -353,7 +353,7 @@ fn moved(op: &AxisOp, column: Column) -> Option<Column> {
     Some(Column { time: place(column.time)?, channels, ..column })
 }
 
-fn function(op: &dyn ElementWiseMiniOp) -> Option<Function> {
+pub(in crate::models) fn function(op: &dyn ElementWiseMiniOp) -> Option<Function> {
     let one = if op.is::<Sigmoid>() {
         Function::Sigmoid
     } else if op.is::<math::Tanh>() {
@@ -389,7 +389,7 @@ fn function(op: &dyn ElementWiseMiniOp) -> Option<Function> {
 }
 
 /// How the first side meets the second one, and how it would be said of the second one.
-fn combine(op: &dyn BinMiniOp) -> Option<(Combine, Combine)> {
+pub(in crate::models) fn combine(op: &dyn BinMiniOp) -> Option<(Combine, Combine)> {
     let both = if op.is::<math::Add>() {
         (Combine::Add, Combine::Add)
     } else if op.is::<math::Sub>() {

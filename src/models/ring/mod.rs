@@ -15,8 +15,9 @@ use std::sync::Arc;
 use self::lanes::Lanes;
 use super::{Denoiser, EngineKind, InferenceError};
 
-pub(super) use self::graph::compile;
-pub(super) use self::program::Program;
+pub(super) use self::function::Function;
+pub(super) use self::graph::{Weights, combine, compile, function};
+pub(super) use self::program::{Combine, Program};
 
 /// Follows one machine by keeping what each layer has made of the newest columns.
 pub(super) struct RingDenoiser {

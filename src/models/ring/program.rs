@@ -82,7 +82,7 @@ pub(super) enum Then {
 
 /// How a value meets another one.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) enum Combine {
+pub(in crate::models) enum Combine {
     Add,
     Subtract,
     SubtractFrom,
