@@ -110,10 +110,10 @@ fn discriminant(rows: &Array2<f64>, classes: &[usize], count: usize) -> Linear {
     let mut means = Array2::zeros((count, width));
     let mut centred = rows.clone();
     let mut absent = vec![false; count];
-    for class in 0..count {
+    for (class, absent) in absent.iter_mut().enumerate() {
         let own: Vec<usize> = (0..classes.len()).filter(|&row| classes[row] == class).collect();
-        absent[class] = own.is_empty();
-        if !absent[class] {
+        *absent = own.is_empty();
+        if !*absent {
             means.row_mut(class).assign(&mean_of(&rows.select(Axis(0), &own)));
         }
     }

@@ -10,9 +10,8 @@ pub(super) fn log_ratio(one: &[Vec<f64>], other: &[Vec<f64>]) -> f64 {
         .zip(other)
         .flat_map(|(one, other)| {
             let least = LEAST * other.iter().sum::<f64>();
-            one.iter()
-                .zip(other)
-                .filter_map(move |(a, b)| (least > 0.0).then(|| ((a + least) / (b + least)).ln().abs()))
+            let ratio = move |(a, b): (&f64, &f64)| ((a + least) / (b + least)).ln().abs();
+            one.iter().zip(other).filter(move |_| least > 0.0).map(ratio)
         })
         .collect();
     ratios.iter().sum::<f64>() / ratios.len().max(1) as f64
