@@ -1,7 +1,10 @@
+use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use ndarray::Array2;
 use rand::Rng;
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 /// Windows of one file, all of one length, with the same channels and labels.
 #[derive(Clone, Debug)]
@@ -135,10 +138,17 @@ impl WindowSet {
         Self { channels: channels.clone(), labels: labels.clone(), rows: *rows, windows: Vec::new() }
     }
 
-    /// The windows of every other group, and the rest.
+    /// The windows of a random half of the groups, of each condition as many as can be, and the rest.
     pub(super) fn halves(&self) -> (Self, Self) {
-        let groups: Vec<usize> = self.by_group().into_keys().collect();
-        let rank: HashMap<usize, usize> = groups.iter().enumerate().map(|(rank, &group)| (group, rank)).collect();
+        let mut groups: Vec<(usize, &Vec<f64>)> =
+            self.by_group().into_iter().map(|(group, places)| (group, &self.windows[places[0]].labels)).collect();
+        shuffle(&mut groups, &mut ChaCha8Rng::seed_from_u64(HALVES_SEED));
+        groups.sort_by(|(_, one), (_, other)| {
+            let differing = one.iter().zip(other.iter()).map(|(one, other)| one.total_cmp(other));
+            differing.fold(Ordering::Equal, Ordering::then)
+        });
+        let ranks = groups.into_iter().enumerate();
+        let rank: HashMap<usize, usize> = ranks.map(|(rank, (group, _))| (group, rank)).collect();
         let half = |parity| {
             let own = |&place: &usize| rank[&self.windows[place].group] % 2 == parity;
             self.only((0..self.windows.len()).filter(own).collect())
@@ -223,3 +233,4 @@ const FEWEST_ROWS: usize = 4;
 /// Values of a window; a covariance has their square.
 const WIDEST: usize = 4096;
 const FEWEST_GROUPS: usize = 5;
+const HALVES_SEED: u64 = 13;
